@@ -1,0 +1,18 @@
+"What pyproject.toml leaves open, out of settings.ini."
+from configparser import ConfigParser
+from setuptools import setup, find_namespace_packages
+
+config = ConfigParser(delimiters=["="])
+config.read("settings.ini", encoding="utf-8")
+cfg = config["DEFAULT"]
+
+setup(
+    keywords=cfg["keywords"].split(),
+    license=cfg["license"],
+    author=cfg["author"],
+    install_requires=cfg["requirements"].split(),
+    extras_require={"dev": cfg["dev_requirements"].split()},
+    packages=find_namespace_packages(include=["mnist_cnn", "mnist_cnn.*"]),
+    package_data={"mnist_cnn.mnist": ["*"], "mnist_cnn.static": ["*"], "mnist_cnn": ["py.typed"]},
+    entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": ["mnist_cnn=mnist_cnn._modidx:d"]},
+)
