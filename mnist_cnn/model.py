@@ -73,7 +73,7 @@ def _joined(fields):
     if None in sizes or len(set(steps)) > 1: return _UNKNOWN
     return tuple(map(max, zip(*sizes))), steps[0]
 
-# %% ../nbs/01_model.ipynb #e8a40635
+_POOLS = nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d
 _GLOBAL = nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d
 
 def _field_after(layer, field, x, y):
@@ -81,9 +81,10 @@ def _field_after(layer, field, x, y):
     if field == _ALL or isinstance(layer, nn.Linear) and x.ndim == 2: return _ALL
     if isinstance(layer, _GLOBAL) and y.shape[2:].numel() == 1: return _ALL
     if isinstance(layer, nn.Flatten): return field
+    slides = isinstance(layer, (*_CONVS, *_POOLS))
+    if field == _UNKNOWN or not slides and (_n_macs(layer, x, y) != 0 or x.shape[2:] != y.shape[2:]): return _UNKNOWN
     try: alone = receptive_field([layer])
     except ValueError: return _UNKNOWN
-    if field == _UNKNOWN or isinstance(layer, nn.Linear): return _UNKNOWN
     each = lambda v: v if isinstance(v, tuple) else (v,) * len(field[0])
     return (tuple(r + (k - 1) * step for r, k, step in zip(field[0], each(alone.size), field[1])),
             tuple(step * s for step, s in zip(field[1], each(alone.step))))
@@ -95,13 +96,18 @@ def _tensors(x):
     if isinstance(x, dict): return _tensors(list(x.values()))
     return [t for item in x for t in _tensors(item)] if isinstance(x, (tuple, list)) else []
 
+_POINTWISE = set("""add radd iadd sub rsub isub mul rmul imul div truediv rtruediv itruediv neg abs pow square sqrt exp log clamp maximum minimum
+    relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid logsigmoid tanh softplus dropout dropout1d dropout2d
+    dropout3d batch_norm cat concat chunk split getitem contiguous clone detach to float""".split())
+
 class _FollowFields(TorchFunctionMode):
     "Carry `_field` from tensor to tensor through the functions between layers."
     def __torch_function__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         seen = [t for t in _tensors([args, kwargs]) if hasattr(t, "_field")]
+        pointwise = func.__name__.strip("_") in _POINTWISE
         for y in _tensors(out) if seen else []:
-            y._field = _joined([t._field if t._field == _ALL or t.shape[2:] == y.shape[2:] else _UNKNOWN for t in seen])
+            y._field = _joined([t._field if t._field == _ALL or pointwise and t.shape[2:] == y.shape[2:] else _UNKNOWN for t in seen])
         return out
 
 # %% ../nbs/01_model.ipynb #b63b71b0
@@ -113,24 +119,25 @@ def _by(shape): return "×".join(map(str, shape))
 def _misfit(layer, x, rows):
     "Why `layer` cannot take `x`, and what to write instead; None if it fits."
     kind, given = type(layer).__name__, _by(x.shape[1:])
+    a = "an" if kind[0] in "AEIO" else "a"
     if isinstance(layer, nn.Linear):
         want, got, flat = layer.in_features, x.shape[-1], x.shape[1:].numel()
         if want == got: return
-        a_linear = f"a {kind} with in_features={want} is given"
-        if x.ndim > 2: return f"{a_linear} {given}; flatten that first, x.flatten(1)" + (f", and write Linear({flat}, {layer.out_features})" if flat != want else "")
+        given_to = f"{a} {kind} with in_features={want} is given"
+        if x.ndim > 2: return f"{given_to} {given}; flatten that first, x.flatten(1)" + (f", and write Linear({flat}, {layer.out_features})" if flat != want else "")
         source = next((r.out_shape for r in reversed(rows) if len(r.out_shape) > 1 and math.prod(r.out_shape) == got), None)
-        return f"{a_linear} {got} features{f' ({_by(source)} flattened)' if source else ''}; write Linear({got}, {layer.out_features})"
+        return f"{given_to} {got} features{f' ({_by(source)} flattened)' if source else ''}; write Linear({got}, {layer.out_features})"
     d = next((d for d, kinds in _WINDOWS.items() if isinstance(layer, kinds)), None)
-    if d and x.ndim != d + 2: return f"a {kind} takes N×C×{_by(['L', 'H×W', 'D×H×W'][d-1:d])}; it is given N×{given}"
+    if d and x.ndim != d + 2: return f"{a} {kind} takes N×C×{_by(['L', 'H×W', 'D×H×W'][d-1:d])}; it is given N×{given} (in_shape is without N)"
     for name in _CHANNELS:
         if getattr(layer, name, None) not in (None, x.shape[1]):
-            return f"a {kind} with {name}={getattr(layer, name)} is given {x.shape[1]} channels ({given}); write {name}={x.shape[1]}"
+            return f"{a} {kind} with {name}={getattr(layer, name)} is given {x.shape[1]} channels ({given}); write {name}={x.shape[1]}"
     if d and not isinstance(layer, _TRANSPOSED) and not getattr(layer, "ceil_mode", False) and layer.padding != "same":
         each = lambda v: v if isinstance(v, tuple) else (v,) * d
         padding = 0 if layer.padding == "valid" else layer.padding
         least = [dil * (k - 1) + 1 - 2 * p for k, p, dil in zip(each(layer.kernel_size), each(padding), each(getattr(layer, "dilation", 1)))]
         if any(n < m for n, m in zip(x.shape[2:], least)):
-            return f"a {kind} with kernel_size={layer.kernel_size} is given {given}, which is too small; it needs at least {_by([x.shape[1], *least])}: pool less before it, or start from a larger image"
+            return f"{a} {kind} with kernel_size={layer.kernel_size} is given {given}, too small for its window; it needs at least {_by([x.shape[1], *least])}: pool less, pad more or start from a larger image"
 
 # %% ../nbs/01_model.ipynb #e716c86a
 class LayerRow(NamedTuple):
@@ -143,7 +150,6 @@ class LayerRow(NamedTuple):
     field: tuple | str | None  # pixels that one output sees, per dimension; 'all' of them; None: unknown
     step: tuple | None  # pixels from one output to the next, per dimension; None: none, or unknown
 
-# %% ../nbs/01_model.ipynb #8f344972
 class Summary:
     "The rows and totals of `summary`; shows itself as a table."
     def __init__(self,
@@ -167,8 +173,8 @@ class Summary:
         head = ["layer", "kind", "output", "parameters", "MACs", "field", "step"]
         body = [[r.name, r.kind, _by(r.out_shape), count(r.n_params), count(r.n_macs), field(r), step(r)] for r in self.rows]
         elsewhere = self.n_params - sum(r.n_params for r in self.rows)
-        if elsewhere: body.append(["(elsewhere)", "", "", count(elsewhere), "", "", ""])
-        unknown = any(r.n_macs is None for r in self.rows)
+        if elsewhere: body.append(["(elsewhere)", "", "", count(elsewhere), "?", "", ""])
+        unknown = elsewhere or any(r.n_macs is None for r in self.rows)
         return head, body, ["total", "", "", count(self.n_params), ("≥ " if unknown else "") + count(self.n_macs), "", ""]
 
     def __repr__(self):
@@ -181,10 +187,10 @@ class Summary:
     def _repr_markdown_(self):
         head, body, total = self._cells
         def text(row): return "| " + " | ".join(row) + " |"
-        code = [[f"`{name}`" if kind else name, *rest] for name, kind, *rest in (([r[0], *r[1:]]) for r in body)]
-        return "\n".join([text(head), "|:--|:--|--:|--:|--:|--:|--:|", *map(text, code), text([f"**{c}**" if c else "" for c in total])])
+        coded = [[f"`{row[0]}`", *row[1:]] for row in body]
+        return "\n".join([text(head), "|:--|:--|--:|--:|--:|--:|--:|", *map(text, coded), text([f"**{c}**" if c else "" for c in total])])
 
-# %% ../nbs/01_model.ipynb #812ccb8c
+# %% ../nbs/01_model.ipynb #8f344972
 def _twin(model):
     "A copy of `model` on the meta device: the same modules, and tensors without data."
     stray = (v for m in model.modules() for v in vars(m).values() if isinstance(v, torch.Tensor))
@@ -193,7 +199,6 @@ def _twin(model):
         return nn.Parameter(twin, t.requires_grad) if isinstance(t, nn.Parameter) else twin
     return copy.deepcopy(model, {id(t): empty(t) for t in (*model.parameters(), *model.buffers(), *stray)}).eval()
 
-# %% ../nbs/01_model.ipynb #c3d1f412
 def _layers(model, name=""):
     "The layers of `model`, each after its dotted name."
     parts = list(model.named_children())
