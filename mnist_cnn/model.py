@@ -17,12 +17,12 @@ from .conv import receptive_field
 def _input_error(x):
     "Say what is wrong with `x` as a batch of digits, and how to mend it."
     shape, todo = tuple(x.shape), []
-    if not x.is_floating_point(): todo.append("scale the pixels to floats in [0, 1], from whole numbers up to 255 with x.float() / 255")
+    if not x.is_floating_point(): todo.append("scale the pixels to floats in [0, 1], if they go up to 255 with x.float() / 255")
     if shape == (28, 28): todo.append("add the batch and the channel: x[None, None]")
     elif shape == (1, 28, 28): todo.append("add the batch: x[None]")
     elif len(shape) == 3 and shape[1:] == (28, 28): todo.append("add the channel: x[:, None]")
     elif len(shape) == 4 and shape[1:] == (28, 28, 1): todo.append("put the channel before H×W: x.permute(0, 3, 1, 2)")
-    elif len(shape) == 4 and shape[2:] != (28, 28): todo.append("resize the images to 28×28, as torchvision.transforms.v2.Resize((28, 28)) does")
+    elif len(shape) == 4 and shape[2:] != (28, 28): todo.append("resize the images: torchvision.transforms.v2.Resize((28, 28))(x)")
     elif len(shape) == 4 and shape[1] != 1: todo.append("make the images grey: x.mean(1, keepdim=True)")
     elif len(shape) != 4: todo.append("arrange the images as N×1×28×28")
     return (f"SimpleCNN takes a float batch of shape N×1×28×28; it is given {str(x.dtype).removeprefix('torch.')} "
@@ -74,7 +74,8 @@ def _joined(fields):
     return tuple(map(max, zip(*sizes))), steps[0]
 
 _POOLS = nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d
-_GLOBAL = nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d
+_GLOBAL = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d,
+           nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 
 def _field_after(layer, field, x, y):
     "The field of `y`, which `layer` makes from `x` with this `field`."
@@ -96,9 +97,9 @@ def _tensors(x):
     if isinstance(x, dict): return _tensors(list(x.values()))
     return [t for item in x for t in _tensors(item)] if isinstance(x, (tuple, list)) else []
 
-_POINTWISE = set("""add radd iadd sub rsub isub mul rmul imul div truediv rtruediv itruediv neg abs pow square sqrt exp log clamp maximum minimum
-    relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid logsigmoid tanh softplus dropout dropout1d dropout2d
-    dropout3d batch_norm cat concat chunk split getitem contiguous clone detach to float""".split())
+_POINTWISE = set("""add radd iadd sub rsub isub mul rmul imul div truediv rtruediv itruediv neg abs pow square sqrt exp log clamp
+    maximum minimum relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid logsigmoid tanh
+    softplus dropout dropout1d dropout2d dropout3d batch_norm cat concat chunk split getitem contiguous clone detach to float""".split())
 
 class _FollowFields(TorchFunctionMode):
     "Carry `_field` from tensor to tensor through the functions between layers."
@@ -107,12 +108,14 @@ class _FollowFields(TorchFunctionMode):
         seen = [t for t in _tensors([args, kwargs]) if hasattr(t, "_field")]
         pointwise = func.__name__.strip("_") in _POINTWISE
         for y in _tensors(out) if seen else []:
-            y._field = _joined([t._field if t._field == _ALL or pointwise and t.shape[2:] == y.shape[2:] else _UNKNOWN for t in seen])
+            kept = [t._field == _ALL or pointwise and t.shape[2:] == y.shape[2:] for t in seen]
+            y._field = _joined([t._field if k else _UNKNOWN for t, k in zip(seen, kept)])
         return out
 
 # %% ../nbs/01_model.ipynb #b63b71b0
 _WINDOWS = {d: tuple(getattr(nn, f"{kind}{d}d") for kind in ("Conv", "ConvTranspose", "MaxPool", "AvgPool")) for d in (1, 2, 3)}
-_CHANNELS = "in_channels", "num_features", "num_channels"  # what convolutions, batch norms and group norms call the channels they expect
+_CHANNELS = {"in_channels": (*_CONVS, *_TRANSPOSED), "num_channels": nn.GroupNorm,
+             "num_features": (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)}
 
 def _by(shape): return "×".join(map(str, shape))
 
@@ -124,20 +127,27 @@ def _misfit(layer, x, rows):
         want, got, flat = layer.in_features, x.shape[-1], x.shape[1:].numel()
         if want == got: return
         given_to = f"{a} {kind} with in_features={want} is given"
-        if x.ndim > 2: return f"{given_to} {given}; flatten that first, x.flatten(1)" + (f", and write Linear({flat}, {layer.out_features})" if flat != want else "")
-        source = next((r.out_shape for r in reversed(rows) if len(r.out_shape) > 1 and math.prod(r.out_shape) == got), None)
-        return f"{given_to} {got} features{f' ({_by(source)} flattened)' if source else ''}; write Linear({got}, {layer.out_features})"
+        if x.ndim > 2:
+            new = f", and write Linear({flat}, {layer.out_features})" if flat != want else ""
+            return f"{given_to} {given}; flatten that first, x.flatten(1){new}"
+        shapes = [r.out_shape for r in reversed(rows) if len(r.out_shape) > 1 and math.prod(r.out_shape) == got]
+        source = f" ({_by(shapes[0])} flattened)" if shapes else ""
+        return f"{given_to} {got} features{source}; write Linear({got}, {layer.out_features})"
     d = next((d for d, kinds in _WINDOWS.items() if isinstance(layer, kinds)), None)
-    if d and x.ndim != d + 2: return f"{a} {kind} takes N×C×{_by(['L', 'H×W', 'D×H×W'][d-1:d])}; it is given N×{given} (in_shape is without N)"
-    for name in _CHANNELS:
-        if getattr(layer, name, None) not in (None, x.shape[1]):
-            return f"{a} {kind} with {name}={getattr(layer, name)} is given {x.shape[1]} channels ({given}); write {name}={x.shape[1]}"
+    if d and x.ndim != d + 2:
+        return f"{a} {kind} takes N×C×{['L', 'H×W', 'D×H×W'][d - 1]}; it is given N×{given} (in_shape is without N)"
+    got = x.shape[1] if x.ndim > 1 else None
+    for name, kinds in _CHANNELS.items():
+        if isinstance(layer, kinds) and getattr(layer, name) != got:
+            return f"{a} {kind} with {name}={getattr(layer, name)} is given {got} channels ({given}); write {name}={got}"
     if d and not isinstance(layer, _TRANSPOSED) and not getattr(layer, "ceil_mode", False) and layer.padding != "same":
         each = lambda v: v if isinstance(v, tuple) else (v,) * d
         padding = 0 if layer.padding == "valid" else layer.padding
-        least = [dil * (k - 1) + 1 - 2 * p for k, p, dil in zip(each(layer.kernel_size), each(padding), each(getattr(layer, "dilation", 1)))]
+        dilation = each(getattr(layer, "dilation", 1))
+        least = [dil * (k - 1) + 1 - 2 * p for k, p, dil in zip(each(layer.kernel_size), each(padding), dilation)]
         if any(n < m for n, m in zip(x.shape[2:], least)):
-            return f"{a} {kind} with kernel_size={layer.kernel_size} is given {given}, too small for its window; it needs at least {_by([x.shape[1], *least])}: pool less, pad more or start from a larger image"
+            return (f"{a} {kind} with kernel_size={layer.kernel_size} is given {given}, too small for its window; "
+                    f"it needs at least {_by([x.shape[1], *least])}: pool less, pad more or start from a larger image")
 
 # %% ../nbs/01_model.ipynb #e716c86a
 class LayerRow(NamedTuple):
@@ -181,30 +191,35 @@ class Summary:
         head, body, total = self._cells
         widths = [max(map(len, column)) for column in zip(head, *body, total)]
         line = "  ".join("─" * w for w in widths)
-        def text(row): return "  ".join(f"{c:<{w}}" if i < 2 else f"{c:>{w}}" for i, (c, w) in enumerate(zip(row, widths))).rstrip()
+        def text(row):
+            return "  ".join(f"{c:{'<' if i < 2 else '>'}{w}}" for i, (c, w) in enumerate(zip(row, widths))).rstrip()
         return "\n".join([self.title, "", text(head), line, *map(text, body), line, text(total)])
 
     def _repr_markdown_(self):
         head, body, total = self._cells
         def text(row): return "| " + " | ".join(row) + " |"
         coded = [[f"`{row[0]}`", *row[1:]] for row in body]
-        return "\n".join([text(head), "|:--|:--|--:|--:|--:|--:|--:|", *map(text, coded), text([f"**{c}**" if c else "" for c in total])])
+        bold = [f"**{c}**" if c else "" for c in total]
+        return "\n".join([text(head), "|:--|:--|--:|--:|--:|--:|--:|", *map(text, coded), text(bold)])
 
 # %% ../nbs/01_model.ipynb #8f344972
 def _twin(model):
     "A copy of `model` on the meta device: the same modules, and tensors without data."
-    stray = (v for m in model.modules() for v in vars(m).values() if isinstance(v, torch.Tensor))
     def empty(t):
         twin = torch.empty_like(t, device="meta")
         return nn.Parameter(twin, t.requires_grad) if isinstance(t, nn.Parameter) else twin
-    return copy.deepcopy(model, {id(t): empty(t) for t in (*model.parameters(), *model.buffers(), *stray)}).eval()
+    stray = (v for m in model.modules() for v in vars(m).values() if isinstance(v, torch.Tensor))
+    tensors = {id(t): empty(t) for t in (*model.parameters(), *model.buffers(), *stray)}
+    hooks = {id(h): type(h)() for m in model.modules() for h in (m._forward_hooks, m._forward_pre_hooks)}
+    return copy.deepcopy(model, tensors | hooks).eval()
 
 def _layers(model, name=""):
     "The layers of `model`, each after its dotted name."
     parts = list(model.named_children())
-    if not parts or isinstance(model, (*_CONVS, *_TRANSPOSED, nn.Linear, nn.MultiheadAttention)): yield name or type(model).__name__, model
-    else:
-        for n, part in parts: yield from _layers(part, f"{name}.{n}" if name else n)
+    if not parts or isinstance(model, (*_CONVS, *_TRANSPOSED, nn.Linear, nn.MultiheadAttention)):
+        yield name or type(model).__name__, model
+        return
+    for n, part in parts: yield from _layers(part, f"{name}.{n}" if name else n)
 
 # %% ../nbs/01_model.ipynb #b1eaa46b
 def summary(
@@ -233,7 +248,8 @@ def summary(
         known = [x._field for x in xs if hasattr(x, "_field")]
         field = _field_after(layer, _joined(known), xs[0], ys[0]) if known else _UNKNOWN
         for y in ys: y._field = field
-        rows.append(LayerRow(running.pop(), type(layer).__name__, tuple(ys[0].shape[1:]), sum(p.numel() for p in new), _n_macs(layer, xs[0], ys[0]), *field))
+        rows.append(LayerRow(running.pop(), type(layer).__name__, tuple(ys[0].shape[1:]),
+                             sum(p.numel() for p in new), _n_macs(layer, xs[0], ys[0]), *field))
 
     for layer in names:
         layer.register_forward_pre_hook(before, with_kwargs=True)
