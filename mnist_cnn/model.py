@@ -22,7 +22,7 @@ def _input_error(x):
     elif shape == (1, 28, 28): todo.append("add the batch: x[None]")
     elif len(shape) == 3 and shape[1:] == (28, 28): todo.append("add the channel: x[:, None]")
     elif len(shape) == 4 and shape[1:] == (28, 28, 1): todo.append("put the channel before H×W: x.permute(0, 3, 1, 2)")
-    elif len(shape) == 4 and shape[2:] != (28, 28): todo.append("resize the images: torchvision.transforms.v2.Resize((28, 28))(x)")
+    elif len(shape) == 4 and shape[2:] != (28, 28): todo.append("resize them: torchvision.transforms.v2.Resize((28, 28))(x)")
     elif len(shape) == 4 and shape[1] != 1: todo.append("make the images grey: x.mean(1, keepdim=True)")
     elif len(shape) != 4: todo.append("arrange the images as N×1×28×28")
     return (f"SimpleCNN takes a float batch of shape N×1×28×28; it is given {str(x.dtype).removeprefix('torch.')} "
@@ -97,9 +97,10 @@ def _tensors(x):
     if isinstance(x, dict): return _tensors(list(x.values()))
     return [t for item in x for t in _tensors(item)] if isinstance(x, (tuple, list)) else []
 
-_POINTWISE = set("""add radd iadd sub rsub isub mul rmul imul div truediv rtruediv itruediv neg abs pow square sqrt exp log clamp
-    maximum minimum relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid logsigmoid tanh
-    softplus dropout dropout1d dropout2d dropout3d batch_norm cat concat chunk split getitem contiguous clone detach to float""".split())
+_POINTWISE = set("""add radd iadd sub rsub isub mul rmul imul div truediv rtruediv itruediv neg abs pow square sqrt exp log
+    clamp maximum minimum relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid
+    logsigmoid tanh softplus dropout dropout1d dropout2d dropout3d batch_norm cat concat chunk split getitem contiguous clone
+    detach to float""".split())
 
 class _FollowFields(TorchFunctionMode):
     "Carry `_field` from tensor to tensor through the functions between layers."
