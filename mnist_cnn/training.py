@@ -7,7 +7,7 @@ __all__ = ['set_seed', 'default_device', 'evaluating', 'Score', 'device_of', 'ev
            'fit', 'save_weights', 'load_weights']
 
 # %% ../nbs/03_training.ipynb #efd7d5f9
-import random, sys, time, warnings, zipfile
+import random, sys, time, zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
