@@ -20,22 +20,22 @@ class Picture(str):
     def _repr_svg_(self): return str(self)
     def __repr__(self): return f'Picture: {self.split("<title>")[1].split("</title>")[0]}'
 
-# %% ../nbs/00_conv.ipynb #4fb7be8c
-_ink, _pale, _window, _out, _paper = '#22303c', '#d5e5f2', '#e69f00', '#0072b2', '#fbfaf7'
+_paper, _ink, _line, _pale, _done, _out, _window, _frame = '#fbfaf7 #22303c #6b7c8c #d5e5f2 #7fb3d9 #0072b2 #f7b733 #8a4b00'.split()
 _cell = 26  # side of a drawn pixel, in SVG units
 
 def _text(x, y, s, size=13, fill=_ink, anchor='middle', more=''):
     return f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{fill}" text-anchor="{anchor}"{more}>{s}</text>'
 
 def _rect(x, y, w, h, fill='none', stroke=_ink, width=1, more=''):
-    return f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" fill="{fill}" stroke="{stroke}" stroke-width="{width}"{more}/>'
+    return (f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" '
+            f'fill="{fill}" stroke="{stroke}" stroke-width="{width}"{more}/>')
 
 def _grid(x, y, rows, cols, fill=_pale, values=None, dashed=False):
     "Squares in rows and columns, with numbers in them if there are `values`."
     c = _cell
-    lines = ''.join(f'M{x:g} {y + i*c:g}h{cols*c}' for i in range(rows + 1)) + ''.join(f'M{x + j*c:g} {y:g}v{rows*c}' for j in range(cols + 1))
+    lines = ''.join([*(f'M{x:g} {y + i*c:g}h{cols*c}' for i in range(rows + 1)), *(f'M{x + j*c:g} {y:g}v{rows*c}' for j in range(cols + 1))])
     dash = ' stroke-dasharray="3 3"' if dashed else ''
-    out = _rect(x, y, cols*c, rows*c, fill, 'none') + f'<path d="{lines}" stroke="#6b7c8c" fill="none"{dash}/>'
+    out = _rect(x, y, cols*c, rows*c, fill, 'none') + f'<path d="{lines}" stroke="{_line}" fill="none"{dash}/>'
     for i, row in enumerate([] if values is None else values):
         for j, v in enumerate(row): out += _text(x + (j + .5)*c, y + (i + .5)*c + 4.5, str(v).replace('-', '−'), 12)
     return out
@@ -43,8 +43,8 @@ def _grid(x, y, rows, cols, fill=_pale, values=None, dashed=False):
 def _picture(body, width, height, title, style='', more=''):
     "The SVG around the parts: scales to the page, named for those who cannot see it."
     card = _rect(0, 0, width, height, _paper, 'none', more=' rx="8"')
-    return Picture(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
-                   f'aria-label="{title}" font-family="system-ui, sans-serif" style="max-width:100%;height:auto"{more}>'
+    return Picture(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
+                   f'role="img" aria-label="{title}" font-family="system-ui, sans-serif" style="max-width:100%;height:auto"{more}>'
                    f'<title>{title}</title>{style}{card}{body}</svg>')
 
 # %% ../nbs/00_conv.ipynb #efb45835
@@ -55,32 +55,59 @@ def _n_dims(*settings):
 def _per_dim(name, value, n, least):
     "`value` as a tuple of `n` ints, none below `least`."
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
-    if len(values) != n: raise ValueError(f'{name}={value!r} has {len(values)} numbers where {n} are needed: give one int, or {n} of them')
+    if len(values) != n: raise ValueError(f'{name}={value!r} has {len(values)} numbers where {n} are needed: give an int, or {n} of them')
     for v in values:
         if isinstance(v, bool) or not isinstance(v, Integral):
             raise TypeError(f'{name}={value!r}: {v!r} is a {type(v).__name__}, not an int: sizes are counted in whole pixels')
         if v < least: raise ValueError(f'{name}={value!r}: {v} cannot be, give at least {least}')
     return tuple(int(v) for v in values)
 
-# %% ../nbs/00_conv.ipynb #669cbd5b
-_Window = namedtuple('_Window', 'kernel_size stride before after dilation')  # one dimension; `before` and `after` are the padding
+class _Window(namedtuple('_Window', 'kernel_size stride before after dilation')):
+    "The settings along one dimension; `before` and `after` are the padding."
+    @property
+    def reach(self): return self.dilation*(self.kernel_size - 1) + 1  # pixels from its first to its last, both included
 
 def _windows(kernel_size, stride, padding, dilation, n):
     "The settings as `n` windows, one for each dimension, with 'same' and 'valid' turned into numbers."
     ks, ss, ds = (_per_dim(k, v, n, 1) for k, v in (('kernel_size', kernel_size), ('stride', stride), ('dilation', dilation)))
     if isinstance(padding, str):
         if padding not in ('same', 'valid'): raise ValueError(f"padding={padding!r} is unknown: give 'same', 'valid' or a number")
-        if padding == 'same' and set(ss) != {1}: raise ValueError(f"padding='same' needs stride=1, not stride={stride!r}: give the padding as a number")
+        if padding == 'same' and set(ss) != {1}:
+            raise ValueError(f"padding='same' needs stride=1, not stride={stride!r}: give the padding as a number")
         total = [d*(k - 1) if padding == 'same' else 0 for k, d in zip(ks, ds)]
         pads = [(t//2, t - t//2) for t in total]  # PyTorch puts the odd one behind
     else: pads = [(p, p) for p in _per_dim('padding', padding, n, 0)]
     return [_Window(k, s, *p, d) for k, s, p, d in zip(ks, ss, pads, ds)]
 
 # %% ../nbs/00_conv.ipynb #3ad2ead8
-def _span(start, w): return f'{start} to {start + w.dilation*(w.kernel_size - 1)}'.replace('-', '−')
+def _by(numbers):
+    "`2×3` for `(2, 3)`."
+    return '×'.join(map(str, numbers))
 
-def _by(size): return '×'.join(map(str, size))
+def _one(numbers):
+    "`2` for `(2, 2)`, `2×3` for `(2, 3)`."
+    numbers = tuple(numbers)
+    return str(numbers[0]) if len(set(numbers)) == 1 else _by(numbers)
 
+def _span(start, w):
+    "The pixels under window `w` in words."
+    return f'{start} to {start + w.reach - 1}'.replace('-', '−')
+
+def _style(key, places, seconds=.9):
+    "The animation: at each of `places` the window and its cell rest for three quarters of `seconds`, then slide to the next."
+    n = len(places)
+    def slide(at):
+        return ''.join(f'{100*k/n:.4g}%,{100*(k + .75)/n:.4g}%{{transform:translate({p[at]:g}px,{p[at + 1]:g}px)}}' for k, p in enumerate(places))
+    rules = [f'.{key}{{animation:{seconds*n:.1f}s linear infinite}}.{key}-still{{display:none}}',
+             f'svg:hover>.{key},svg:focus>.{key}{{animation-play-state:paused}}',
+             *(f'.{key}-{name}{{animation-name:{key}-{name}}}' for name in ('window', 'cell', 'step')),
+             f'@keyframes {key}-window{{{slide(0)}}}@keyframes {key}-cell{{{slide(2)}}}',
+             f'@keyframes {key}-step{{0%,{75/n:.4g}%{{opacity:1}}{75/n + .01:.4g}%,100%{{opacity:0}}}}',
+             *(f'.{key}-{k}{{animation-name:{key}-{k}}}@keyframes {key}-{k}{{0%,{100*k/n:.4g}%{{opacity:0}}{100*k/n + .01:.4g}%,100%{{opacity:1}}}}'
+               for k in range(1, n))]
+    return f'<style>@media (prefers-reduced-motion:no-preference){{{"".join(rules)}}}</style>'
+
+# %% ../nbs/00_conv.ipynb #631098a4
 def animate_conv(
     in_size, # height and width of the input in pixels, int or (H, W)
     kernel_size, # of the window, int or (H, W)
@@ -91,80 +118,61 @@ def animate_conv(
 ) -> Picture: # an SVG that plays by itself, without scripts
     "A moving picture of the window that slides over the input and of the output that it makes."
     size, wins = _per_dim('in_size', in_size, 2, 1), _windows(kernel_size, stride, padding, dilation, 2)
-    reach_h, reach_w = (w.dilation*(w.kernel_size - 1) + 1 for w in wins)
     # the window moves over the big grid and its rim; the small grid has one cell for each of its places
-    if transposed: small, big = size, tuple((s - 1)*w.stride + r - w.before - w.after for s, w, r in zip(size, wins, (reach_h, reach_w)))
-    else: small, big = tuple(len(range(0, s + w.before + w.after - r + 1, w.stride)) for s, w, r in zip(size, wins, (reach_h, reach_w))), size
-    if min(small + big) < 1: raise ValueError(f'nothing to draw: input {_by(size)} would give output {_by(big if transposed else small)}; change the kernel or the padding')
-    n = small[0] * small[1]
-    if n > 100: raise ValueError(f'{n} places of the window are too many to watch: give sizes with at most 100')
-    c, top, gap = _cell, 36, 56
-    rim_h, rim_w = (b + w.before + w.after for b, w in zip(big, wins))
-    height = max(rim_h, small[0]) * c
-    big_x, small_x = (14 + small[1]*c + gap, 14) if transposed else (14, 14 + rim_w*c + gap)
-    big_y, small_y = top + (height - rim_h*c)/2, top + (height - small[0]*c)/2
-    in_x, in_y = big_x + wins[1].before*c, big_y + wins[0].before*c
-    width, foot = max(big_x + rim_w*c, small_x + small[1]*c, 330) + 14, top + height
-    places = [(i, j, big_x + j*wins[1].stride*c, big_y + i*wins[0].stride*c, small_x + j*c, small_y + i*c) for i, j in product(*map(range, small))]
-    words = f'{_by(w.kernel_size for w in wins)} kernel, stride {_by(w.stride for w in wins)}, dilation {_by(w.dilation for w in wins)}'
-    pads = 'none' if rim_h == big[0] and rim_w == big[1] else f'{rim_h - big[0]} rows and {rim_w - big[1]} columns in all'
-    kind = 'Transposed convolution' if transposed else 'Convolution'
-    title = f'{kind}: {_by(size)} input, {words}, padding {pads}, {_by(small if not transposed else big)} output'
-    key = 'c' + md5(title.encode()).hexdigest()[:7]  # the names of this picture's styles, so that many can share a page
+    if transposed: small, big = size, tuple((s - 1)*w.stride + w.reach - w.before - w.after for s, w in zip(size, wins))
+    else: small, big = tuple(len(range(0, s + w.before + w.after - w.reach + 1, w.stride)) for s, w in zip(size, wins)), size
+    out = big if transposed else small
+    if min(out) < 1: raise ValueError(f'nothing to draw: input {_by(size)} would give output {_by(out)}; change the kernel or the padding')
+    if (n := small[0]*small[1]) > 100: raise ValueError(f'{n} places of the window are too many to watch: give sizes with at most 100')
 
-    stamp = ''.join(_rect(x*w_d + .5, y*h_d + .5, c - 1, c - 1, _window, '#8a4b00', 1, ' fill-opacity=".75"')
-                    for h_d, w_d in [(wins[0].dilation*c, wins[1].dilation*c)] for y, x in product(range(wins[0].kernel_size), range(wins[1].kernel_size)))
-    stamp += _rect(0, 0, reach_w*c, reach_h*c, 'none', '#8a4b00', 3)
-    spot = _rect(0, 0, c, c, _out, _ink, 2)
+    before, after = _one(w.before for w in wins), _one(w.after for w in wins)
+    words = (f'kernel {_by(w.kernel_size for w in wins)}, stride {_one(w.stride for w in wins)}, '
+             f'padding {before if before == after else before + " before and " + after + " behind"}, dilation {_one(w.dilation for w in wins)}')
+    title = f'{"Transposed convolution" if transposed else "Convolution"}: input {_by(size)}, {words}, output {_by(out)}'
+    key = 'c' + md5(title.encode()).hexdigest()[:7]  # begins the names of this picture's styles, so that many can share a page
+
+    c, left, top, gap = _cell, 14, 36, 56
+    (rows, cols), (h, w) = (b + w.before + w.after for b, w in zip(big, wins)), (w.reach*c for w in wins)
+    height = max(rows, small[0])*c
+    big_x, small_x = (left + small[1]*c + gap, left) if transposed else (left, left + cols*c + gap)
+    big_y, small_y = top + (height - rows*c)/2, top + (height - small[0]*c)/2
+    width, foot = max(big_x + cols*c, small_x + small[1]*c, 366) + left, top + height
+    at = list(product(*map(range, small)))
+    places = [(big_x + j*wins[1].stride*c, big_y + i*wins[0].stride*c, small_x + j*c, small_y + i*c) for i, j in at]
 
     def step(k):
-        "What is shown only while the window rests at place k: lines from the window to its cell, and its words."
-        i, j, wx, wy, sx, sy = places[k]
-        if transposed: ends = f'M{sx + c:g} {sy:g}L{wx:g} {wy:g}M{sx + c:g} {sy + c:g}L{wx:g} {wy + reach_h*c:g}'
-        else: ends = f'M{wx + reach_w*c:g} {wy:g}L{sx:g} {sy:g}M{wx + reach_w*c:g} {wy + reach_h*c:g}L{sx:g} {sy + c:g}'
-        rows, cols = (_span(p*w.stride - w.before, w) for p, w in zip((i, j), wins))
-        line = f'input ({i}, {j}) adds to output rows {rows}, columns {cols}' if transposed else f'output ({i}, {j}): input rows {rows}, columns {cols}'
-        return f'<path d="{ends}" stroke="#8a4b00" fill="none"/>' + _text(width/2, foot + 42, line, 12)
+        "What shows while the window rests at place k: lines from the window to its cell, and words."
+        (x, y, cell_x, cell_y), (i, j) = places[k], at[k]
+        if transposed: lines = f'M{cell_x + c:g} {cell_y:g}L{x:g} {y:g}M{cell_x + c:g} {cell_y + c:g}L{x:g} {y + h:g}'
+        else: lines = f'M{x + w:g} {y:g}L{cell_x:g} {cell_y:g}M{x + w:g} {y + h:g}L{cell_x:g} {cell_y + c:g}'
+        over = 'rows {}, columns {}'.format(*(_span(p*v.stride - v.before, v) for p, v in zip(at[k], wins)))
+        return (f'<path d="{lines}" stroke="{_frame}" fill="none"/>'
+                + _text(width/2, foot + 42, f'input ({i}, {j}) adds to output {over}' if transposed else f'output ({i}, {j}): input {over}', 12))
 
-    ghost = ''
-    if n > 1:
-        gx, gy = places[1][2:4]
-        ghost = f'<g class="{key}-still">' + _rect(gx, gy, reach_w*c, reach_h*c, 'none', '#8a4b00', 2, ' stroke-dasharray="5 4"') + '</g>'
-    done = ''.join(_rect(p[4] + 1, p[5] + 1, c - 2, c - 2, '#7fb3d9', 'none', more=f' class="{key} {key}-d{k}"') for k, p in enumerate(places))
-    steps = ''.join(f'<g class="{key} {key}-s" style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}">{step(k)}</g>' for k in range(n))
-    move = lambda name, x, y, what: f'<g class="{key} {key}-{name}" transform="translate({x:g} {y:g})">{what}</g>'
-    body = (_text(in_x + big[1]*c/2 if not transposed else small_x + small[1]*c/2, 22, f'input {_by(size)}')
-            + _text(small_x + small[1]*c/2 if not transposed else in_x + big[1]*c/2, 22, f'output {_by(small if not transposed else big)}')
-            + _grid(big_x, big_y, rim_h, rim_w, 'white', dashed=True) + _grid(in_x, in_y, *big) + _grid(small_x, small_y, *small, 'white') + done
-            + ghost + steps + move('w', *places[0][2:4], stamp) + move('o', *places[0][4:6], spot) + _text(width/2, foot + 24, words, 12))
-
-    def path(at):  # rests for three quarters of its time at each place, then moves on
-        return ''.join(f'{100*k/n:.3g}%,{100*(k + .75)/n:.4g}%{{transform:translate({p[at]:g}px,{p[at + 1]:g}px)}}' for k, p in enumerate(places))
-    seconds = .9*n
-    fills = ''.join(f'@keyframes {key}-d{k}{{0%,{100*k/n:.4g}%{{opacity:0}}{100*k/n + .01:.4g}%,100%{{opacity:1}}}}.{key}-d{k}{{animation-name:{key}-d{k}}}' for k in range(1, n))
-    style = (f'<style>@media (prefers-reduced-motion:no-preference){{.{key}{{animation:{seconds:.1f}s linear infinite}}.{key}-still{{display:none}}'
-             f'.{key}-w{{animation-name:{key}-w}}.{key}-o{{animation-name:{key}-o}}.{key}-s{{animation-name:{key}-s}}'
-             f'svg:hover>.{key},svg:focus>.{key}{{animation-play-state:paused}}'
-             f'@keyframes {key}-w{{{path(2)}}}@keyframes {key}-o{{{path(4)}}}'
-             f'@keyframes {key}-s{{0%,{75/n:.4g}%{{opacity:1}}{75/n + .01:.4g}%,100%{{opacity:0}}}}{fills}}}</style>')
-    return _picture(body, width, foot + 54, title, style, ' tabindex="0"')
+    def group(name, what, more=''): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
+    def put(x, y): return f' transform="translate({x:g} {y:g})"'
+    taps = product(*(range(0, v.reach, v.dilation) for v in wins))
+    window = ''.join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, ' fill-opacity=".8"') for y, x in taps)
+    window += _rect(0, 0, w, h, 'none', _frame, 3)
+    ghost = _rect(*places[1][:2], w, h, 'none', _frame, 2, f' stroke-dasharray="5 4" class="{key}-still"') if n > 1 else ''
+    big_label, small_label = ('output', 'input') if transposed else ('input', 'output')
+    in_x, in_y = big_x + wins[1].before*c, big_y + wins[0].before*c
+    body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'), _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
+            _grid(big_x, big_y, rows, cols, 'white', dashed=True), _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'),
+            *(_rect(x + 1, y + 1, c - 2, c - 2, _done, 'none', more=f' class="{key} {key}-{k}"') for k, (_, _, x, y) in enumerate(places)), ghost,
+            *(group('step', step(k), f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"') for k in range(n)),
+            group('window', window, put(*places[0][:2])), group('cell', _rect(0, 0, c, c, _out, _ink, 2), put(*places[0][2:])),
+            _text(width/2, foot + 24, words, 12)]
+    return _picture(''.join(body), width, foot + 54, title, _style(key, places), ' tabindex="0"')
 
 # %% ../nbs/00_conv.ipynb #7a096893
 def _count(size, w, ceil_mode=False):
     "How many places window `w` has along `size` pixels; less than 1 if none."
-    room = size + w.before + w.after - w.dilation*(w.kernel_size - 1) - 1
+    room = size + w.before + w.after - w.reach
     if not ceil_mode: return room//w.stride + 1
     n = -(-room//w.stride) + 1
     return n - ((n - 1)*w.stride >= size + w.before)  # a last window that starts in the padding behind is dropped
 
-def _check_fits(size, w, n_out):
-    "Say why a window that has no place along `size` pixels has none, and what would do."
-    if n_out > 0: return
-    span, padded = w.dilation*(w.kernel_size - 1) + 1, size + w.before + w.after
-    raise ValueError(f'kernel_size={w.kernel_size} with dilation={w.dilation} spans {span} pixels, but in_size={size} with padding is {padded}: '
-                     f'the window fits nowhere. Give an input of at least {size + span - padded}, padding of at least {-(-(span - size)//2)}, or a smaller kernel or dilation')
-
-# %% ../nbs/00_conv.ipynb #e74147dc
 def out_size(
     in_size, # size of the input in pixels: int, or a tuple with one for each dimension
     kernel_size, # of the window; this and the rest: int, or a tuple like `in_size`
@@ -178,9 +186,14 @@ def out_size(
     sizes, wins = _per_dim('in_size', in_size, n or 1, 1), _windows(kernel_size, stride, padding, dilation, n or 1)
     out = tuple(_count(s, w, ceil_mode) for s, w in zip(sizes, wins))
     for s, w, o in zip(sizes, wins, out):
-        if ceil_mode and w.after > (most := (w.dilation*(w.kernel_size - 1) + 1)//2):
-            raise ValueError(f'padding={padding!r}: ceil_mode is for pooling, where padding may be at most half of the kernel, here {most}')
-        _check_fits(s, w, o)
+        if ceil_mode and w.after > w.reach//2:
+            raise ValueError(f'padding={padding!r}: ceil_mode is for pooling, where padding may be at most half of the kernel: '
+                             f'give at most {w.reach//2}')
+        if o < 1:
+            pad = w.before + w.after
+            raise ValueError(f'kernel_size={w.kernel_size} with dilation={w.dilation} spans {w.reach} pixels, more than in_size={s} '
+                             f'with padding ({s + pad}): give an input of at least {w.reach - pad}, padding of at least '
+                             f'{-(-(w.reach - s)//2)}, or a smaller kernel or dilation')
     return out if n else out[0]
 
 # %% ../nbs/00_conv.ipynb #336fc5ae
@@ -197,10 +210,12 @@ def find_conv(
     "Every setting in the given ranges that turns `in_size` into `out_size`."
     n = _n_dims(in_size, out_size) or 1
     ins, outs = _per_dim('in_size', in_size, n, 1), _per_dim('out_size', out_size, n, 1)
-    tries = [_per_dim(name, v if isinstance(v, Integral) else tuple(v), 1 if isinstance(v, Integral) else len(tuple(v)), least) for name, v, least in
-             (('kernel_size', kernel_size, 1), ('stride', stride, 1), ('padding', padding, 0), ('dilation', dilation, 1))]
-    return [s for s in map(ConvSetting._make, product(*tries))
-            if all(_count(i, *_windows(*s, 1)) == o for i, o in zip(ins, outs))]
+    def tries(name, v, least):
+        v = (v,) if isinstance(v, Integral) else tuple(v)
+        return _per_dim(name, v, len(v), least)
+    settings = product(tries('kernel_size', kernel_size, 1), tries('stride', stride, 1),
+                       tries('padding', padding, 0), tries('dilation', dilation, 1))
+    return [s for s in map(ConvSetting._make, settings) if all(_count(i, *_windows(*s, 1)) == o for i, o in zip(ins, outs))]
 
 # %% ../nbs/00_conv.ipynb #76655d79
 def transposed_out_size(
@@ -218,37 +233,41 @@ def transposed_out_size(
     extra, out = _per_dim('output_padding', output_padding, n or 1, 0), []
     for s, w, e in zip(sizes, wins, extra):
         if e >= max(w.stride, w.dilation):
-            raise ValueError(f'output_padding={e} must be less than the stride ({w.stride}) or the dilation ({w.dilation}): give at most {max(w.stride, w.dilation) - 1}')
-        whole = (s - 1)*w.stride + w.dilation*(w.kernel_size - 1) + e + 1
+            raise ValueError(f'output_padding={e} must be less than the stride ({w.stride}) or the dilation ({w.dilation}): '
+                             f'give at most {max(w.stride, w.dilation) - 1}')
+        whole = (s - 1)*w.stride + w.reach + e
         if whole - 2*w.before < 1:
-            raise ValueError(f'padding={w.before} cuts {2*w.before} pixels off an output of {whole}: nothing is left. Give padding of at most {(whole - 1)//2}')
+            raise ValueError(f'padding={w.before} cuts {2*w.before} pixels off an output of {whole}, nothing is left: '
+                             f'give at most {(whole - 1)//2}')
         out.append(whole - 2*w.before)
     return tuple(out) if n else out[0]
 
-# %% ../nbs/00_conv.ipynb #1a2da544
+# %% ../nbs/00_conv.ipynb #e3725f54
 ReceptiveField = namedtuple('ReceptiveField', 'size step offset')
 
-# %% ../nbs/00_conv.ipynb #3b6e0927
-_point_by_point = (nn.Identity, nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.LocalResponseNorm, nn.Softmax2d, *(getattr(nn, a) for a in (
-    'ReLU ReLU6 LeakyReLU PReLU RReLU ELU SELU CELU GELU SiLU Mish Sigmoid LogSigmoid Tanh Hardtanh Hardswish Hardsigmoid Hardshrink '
-    'Softplus Softshrink Softsign Tanhshrink Threshold').split()))
+_with_window = nn.modules.conv._ConvNd, nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd
+_point_by_point = (
+    nn.Identity, nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.LocalResponseNorm, nn.Softmax2d,
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.LogSigmoid,
+    nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Hardshrink, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanhshrink, nn.Threshold)
 
 def _layer_settings(layers):
     "The `ConvSetting` of each layer that has a window; Sequentials opened, layers that act point by point left out."
-    for l in [layers] if isinstance(layers, nn.Module) and not isinstance(layers, (nn.Sequential, nn.ModuleList)) else layers:
-        if isinstance(l, (nn.Sequential, nn.ModuleList)): yield from _layer_settings(l)
+    stacks = nn.Sequential, nn.ModuleList
+    for l in [layers] if isinstance(layers, nn.Module) and not isinstance(layers, stacks) else layers:
+        if isinstance(l, stacks): yield from _layer_settings(l)
         elif isinstance(l, _point_by_point): pass
-        elif isinstance(l, (nn.modules.conv._ConvNd, nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd)) and not getattr(l, 'transposed', False):
+        elif isinstance(l, _with_window) and not getattr(l, 'transposed', False):
             yield ConvSetting(l.kernel_size, l.stride, l.padding, getattr(l, 'dilation', 1))
         elif isinstance(l, nn.Module):
-            raise ValueError(f'{l} is no convolution, no pooling and not point by point: layers such as Flatten and Linear mix all positions, '
-                             'so that their outputs see everything. Pass only the layers before it')
+            raise ValueError(f'{l} is no convolution, no pooling and not point by point: layers such as Flatten and Linear '
+                             'mix all positions, so that their outputs see everything. Pass only the layers before it')
         elif isinstance(l, (tuple, dict)):
-            defaults = dict(stride=1, padding=0, dilation=1)
-            yield ConvSetting(**defaults | (l if isinstance(l, dict) else dict(zip(ConvSetting._fields, l))))
-        else: raise TypeError(f'{l!r} is not a layer: give an nn.Module, a tuple (kernel_size, stride, padding, dilation) or a dict of these')
+            given = l if isinstance(l, dict) else dict(zip(ConvSetting._fields, l))
+            yield ConvSetting(**dict(stride=1, padding=0, dilation=1) | given)
+        else: raise TypeError(f'{l!r} is not a layer: give an nn.Module, or the settings of one as a tuple or a dict')
 
-# %% ../nbs/00_conv.ipynb #f3f5b351
+# %% ../nbs/00_conv.ipynb #d1e23e5c
 def receptive_field(
     layers, # nn.Modules in the order they run; or tuples (kernel_size, stride, padding, dilation), or dicts of these
 ) -> ReceptiveField: # its size, step and offset in input pixels; tuples if the dimensions differ
@@ -258,8 +277,8 @@ def receptive_field(
     sizes, steps, offsets = [1] * n, [1] * n, [0.] * n
     for s in settings:
         for i, w in enumerate(_windows(*s, n)):
-            reach = w.dilation*(w.kernel_size - 1)
-            sizes[i] += reach*steps[i]
-            offsets[i] += (reach/2 - w.before)*steps[i]
+            sizes[i] += (w.reach - 1)*steps[i]
+            offsets[i] += ((w.reach - 1)/2 - w.before)*steps[i]
             steps[i] *= w.stride
-    return ReceptiveField(*(v[0] if len(set(v)) == 1 else tuple(v) for v in (sizes, steps, offsets)))
+    fields = list(zip(sizes, steps, offsets))
+    return ReceptiveField(*fields[0]) if len(set(fields)) == 1 else ReceptiveField(*zip(*fields))
