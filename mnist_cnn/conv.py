@@ -8,6 +8,7 @@ __all__ = ['ConvSetting', 'ReceptiveField', 'Picture', 'animate_conv', 'out_size
 
 # %% ../nbs/00_conv.ipynb #d8052c5e
 from collections import namedtuple
+from collections.abc import Iterable
 from hashlib import md5
 from itertools import product
 from numbers import Integral
@@ -18,7 +19,7 @@ from torch import nn
 class Picture(str):
     "An SVG drawing that notebooks and pages display; as a string it is the SVG itself."
     def _repr_svg_(self): return str(self)
-    def __repr__(self): return f'Picture: {self.split("<title>")[1].split("</title>")[0]}'
+    def __repr__(self): return f'Picture: {self.partition("<title>")[2].partition("</title>")[0]}'
 
 _paper, _ink, _line, _pale, _done, _out, _window, _frame = '#fbfaf7 #22303c #6b7c8c #d5e5f2 #7fb3d9 #0072b2 #f7b733 #8a4b00'.split()
 _cell = 26  # side of a drawn pixel, in SVG units
@@ -100,9 +101,10 @@ def _style(key, places, seconds=.9):
         return ''.join(f'{100*k/n:.4g}%,{100*(k + .75)/n:.4g}%{{transform:translate({p[at]:g}px,{p[at + 1]:g}px)}}' for k, p in enumerate(places))
     rules = [f'.{key}{{animation:{seconds*n:.1f}s linear infinite}}.{key}-still{{display:none}}',
              f'svg:hover>.{key},svg:focus>.{key}{{animation-play-state:paused}}',
-             *(f'.{key}-{name}{{animation-name:{key}-{name}}}' for name in ('window', 'cell', 'step')),
+             *(f'.{key}-{name}{{animation-name:{key}-{name}}}' for name in ('window', 'cell', 'lines', 'words')),
              f'@keyframes {key}-window{{{slide(0)}}}@keyframes {key}-cell{{{slide(2)}}}',
-             f'@keyframes {key}-step{{0%,{75/n:.4g}%{{opacity:1}}{75/n + .01:.4g}%,100%{{opacity:0}}}}',
+             *(f'@keyframes {key}-{name}{{0%,{shown/n:.4g}%{{opacity:1}}{shown/n + .01:.4g}%,100%{{opacity:0}}}}'
+               for name, shown in (('lines', 75), ('words', 99)) if n > 1),
              *(f'.{key}-{k}{{animation-name:{key}-{k}}}@keyframes {key}-{k}{{0%,{100*k/n:.4g}%{{opacity:0}}{100*k/n + .01:.4g}%,100%{{opacity:1}}}}'
                for k in range(1, n))]
     return f'<style>@media (prefers-reduced-motion:no-preference){{{"".join(rules)}}}</style>'
@@ -140,17 +142,19 @@ def animate_conv(
     at = list(product(*map(range, small)))
     places = [(big_x + j*wins[1].stride*c, big_y + i*wins[0].stride*c, small_x + j*c, small_y + i*c) for i, j in at]
 
+    def group(name, what, more=''): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
+    def put(x, y): return f' transform="translate({x:g} {y:g})"'
     def step(k):
-        "What shows while the window rests at place k: lines from the window to its cell, and words."
+        "What shows at place k only: words, and while the window rests lines from it to its cell."
         (x, y, cell_x, cell_y), (i, j) = places[k], at[k]
         if transposed: lines = f'M{cell_x + c:g} {cell_y:g}L{x:g} {y:g}M{cell_x + c:g} {cell_y + c:g}L{x:g} {y + h:g}'
         else: lines = f'M{x + w:g} {y:g}L{cell_x:g} {cell_y:g}M{x + w:g} {y + h:g}L{cell_x:g} {cell_y + c:g}'
         over = 'rows {}, columns {}'.format(*(_span(p*v.stride - v.before, v) for p, v in zip(at[k], wins)))
-        return (f'<path d="{lines}" stroke="{_frame}" fill="none"/>'
-                + _text(width/2, foot + 42, f'input ({i}, {j}) adds to output {over}' if transposed else f'output ({i}, {j}): input {over}', 12))
+        says = f'input ({i}, {j}) adds to output {over}' if transposed else f'output ({i}, {j}): input {over}'
+        when = f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"'
+        return (group('lines', f'<path d="{lines}" stroke="{_frame}" fill="none"/>', when)
+                + group('words', _text(width/2, foot + 42, says, 12), when))
 
-    def group(name, what, more=''): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
-    def put(x, y): return f' transform="translate({x:g} {y:g})"'
     taps = product(*(range(0, v.reach, v.dilation) for v in wins))
     window = ''.join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, ' fill-opacity=".8"') for y, x in taps)
     window += _rect(0, 0, w, h, 'none', _frame, 3)
@@ -160,7 +164,7 @@ def animate_conv(
     body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'), _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
             _grid(big_x, big_y, rows, cols, 'white', dashed=True), _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'),
             *(_rect(x + 1, y + 1, c - 2, c - 2, _done, 'none', more=f' class="{key} {key}-{k}"') for k, (_, _, x, y) in enumerate(places)), ghost,
-            *(group('step', step(k), f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"') for k in range(n)),
+            *map(step, range(n)),
             group('window', window, put(*places[0][:2])), group('cell', _rect(0, 0, c, c, _out, _ink, 2), put(*places[0][2:])),
             _text(width/2, foot + 24, words, 12)]
     return _picture(''.join(body), width, foot + 54, title, _style(key, places), ' tabindex="0"')
@@ -186,9 +190,9 @@ def out_size(
     sizes, wins = _per_dim('in_size', in_size, n or 1, 1), _windows(kernel_size, stride, padding, dilation, n or 1)
     out = tuple(_count(s, w, ceil_mode) for s, w in zip(sizes, wins))
     for s, w, o in zip(sizes, wins, out):
-        if ceil_mode and w.after > w.reach//2:
-            raise ValueError(f'padding={padding!r}: ceil_mode is for pooling, where padding may be at most half of the kernel: '
-                             f'give at most {w.reach//2}')
+        if ceil_mode and (isinstance(padding, str) or w.after > w.reach//2):
+            raise ValueError(f'padding={padding!r}: ceil_mode is for pooling, where padding is a number, at most half of the '
+                             f'kernel: give at most {w.reach//2}')
         if o < 1:
             pad = w.before + w.after
             raise ValueError(f'kernel_size={w.kernel_size} with dilation={w.dilation} spans {w.reach} pixels, more than in_size={s} '
@@ -211,7 +215,7 @@ def find_conv(
     n = _n_dims(in_size, out_size) or 1
     ins, outs = _per_dim('in_size', in_size, n, 1), _per_dim('out_size', out_size, n, 1)
     def tries(name, v, least):
-        v = (v,) if isinstance(v, Integral) else tuple(v)
+        v = tuple(v) if isinstance(v, Iterable) else (v,)
         return _per_dim(name, v, len(v), least)
     settings = product(tries('kernel_size', kernel_size, 1), tries('stride', stride, 1),
                        tries('padding', padding, 0), tries('dilation', dilation, 1))
@@ -260,10 +264,12 @@ def _layer_settings(layers):
         elif isinstance(l, _with_window) and not getattr(l, 'transposed', False):
             yield ConvSetting(l.kernel_size, l.stride, l.padding, getattr(l, 'dilation', 1))
         elif isinstance(l, nn.Module):
-            raise ValueError(f'{l} is no convolution, no pooling and not point by point: layers such as Flatten and Linear '
+            raise ValueError(f'{type(l).__name__} is no convolution, no pooling and not point by point: layers such as Flatten and Linear '
                              'mix all positions, so that their outputs see everything. Pass only the layers before it')
         elif isinstance(l, (tuple, dict)):
             given = l if isinstance(l, dict) else dict(zip(ConvSetting._fields, l))
+            if len(l) > 4 or 'kernel_size' not in given or not given.keys() <= set(ConvSetting._fields):
+                raise ValueError(f'{l!r}: a layer has a kernel_size and, if wanted, stride, padding and dilation, and nothing else')
             yield ConvSetting(**dict(stride=1, padding=0, dilation=1) | given)
         else: raise TypeError(f'{l!r} is not a layer: give an nn.Module, or the settings of one as a tuple or a dict')
 
