@@ -133,12 +133,13 @@ def animate_conv(
     title = f'{"Transposed convolution" if transposed else "Convolution"}: input {_by(size)}, {words}, output {_by(out)}'
     key = 'c' + md5(title.encode()).hexdigest()[:7]  # begins the names of this picture's styles, so that many can share a page
 
-    c, left, top, gap = _cell, 14, 36, 56
+    c, top, gap = _cell, 36, 56
     (rows, cols), (h, w) = (b + w.before + w.after for b, w in zip(big, wins)), (w.reach*c for w in wins)
-    height = max(rows, small[0])*c
+    content, height = (cols + small[1])*c + gap, max(rows, small[0])*c
+    width, foot = max(content + 28, 380), top + height
+    left = (width - content)/2
     big_x, small_x = (left + small[1]*c + gap, left) if transposed else (left, left + cols*c + gap)
     big_y, small_y = top + (height - rows*c)/2, top + (height - small[0]*c)/2
-    width, foot = max(big_x + cols*c, small_x + small[1]*c, 366) + left, top + height
     at = list(product(*map(range, small)))
     places = [(big_x + j*wins[1].stride*c, big_y + i*wins[0].stride*c, small_x + j*c, small_y + i*c) for i, j in at]
 
@@ -162,7 +163,7 @@ def animate_conv(
     big_label, small_label = ('output', 'input') if transposed else ('input', 'output')
     in_x, in_y = big_x + wins[1].before*c, big_y + wins[0].before*c
     body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'), _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
-            _grid(big_x, big_y, rows, cols, 'white', dashed=True), _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'),
+            _grid(big_x, big_y, rows, cols, 'white', dashed=True) if (rows, cols) != big else '', _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'),
             *(_rect(x + 1, y + 1, c - 2, c - 2, _done, 'none', more=f' class="{key} {key}-{k}"') for k, (_, _, x, y) in enumerate(places)), ghost,
             *map(step, range(n)),
             group('window', window, put(*places[0][:2])), group('cell', _rect(0, 0, c, c, _out, _ink, 2), put(*places[0][2:])),
