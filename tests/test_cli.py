@@ -1,0 +1,118 @@
+"The `mnist-cnn` command as a process: interruptions, exit codes, files that cannot be written."
+import os, signal, subprocess, sys, time
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_cnn.data import load_tensors
+
+
+def command(*args, **kwargs):
+    return subprocess.run([sys.executable, "-m", "mnist_cnn.cli", *map(str, args)], capture_output=True, text=True, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    "800 training and 200 test digits in the IDX format"
+    folder = tmp_path_factory.mktemp("few")
+    for name, train, n in [("train", True, 800), ("t10k", False, 200)]:
+        x, y = load_tensors(train)
+        for kind, a in [("images-idx3", x[:n, 0]), ("labels-idx1", y[:n].byte())]:
+            (folder / f"{name}-{kind}-ubyte").write_bytes(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.numpy().tobytes())
+    return folder
+
+
+def test_installed_command_is_this_module():
+    path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+    done = subprocess.run(["mnist-cnn", "--version"], capture_output=True, text=True, env={**os.environ, "PATH": path})
+    assert done.returncode == 0 and done.stdout.startswith("mnist-cnn ")
+
+
+def test_help_answers_in_under_a_second():
+    def seconds():
+        start = time.perf_counter()
+        assert command("--help").returncode == 0
+        return time.perf_counter() - start
+    assert min(seconds() for _ in range(3)) < 1
+
+
+def test_train_is_reproducible_and_makes_folders(root, tmp_path):
+    "Two runs with the same seed give the same weights, in a folder whose name has spaces and other letters"
+    outs = [tmp_path / "a folder" / "pesé ½" / f"{i}.pt" for i in range(2)]
+    for out in outs:
+        done = command("train", "--root", root, "--n-epochs", 1, "--device", "cpu", "--out", out, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr
+        assert out.with_suffix(".png").exists()
+        assert done.stderr == ""  # no progress bar where nobody watches
+    a, b = [torch.load(out, weights_only=True) for out in outs]
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_progress_bar_in_a_terminal(root, tmp_path):
+    "A person at a terminal sees a bar"
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    main, other = pty.openpty()
+    termios.tcsetwinsize(other, (24, 100))
+    process = subprocess.Popen([sys.executable, "-m", "mnist_cnn.cli", "train", "--root", str(root), "--n-epochs", "4", "--out", str(tmp_path / "w.pt")],
+                               stdout=other, stderr=other)
+    os.close(other)
+    seen = b""
+    while True:
+        try: part = os.read(main, 4096)
+        except OSError: break
+        if not part: break
+        seen += part
+    os.close(main)
+    assert process.wait() == 0
+    assert b"epoch 2/4" in seen and b"batch" in seen and b"%|" in seen
+
+
+def test_interrupt(root, tmp_path):
+    "Ctrl-C ends with one line and code 130, and leaves an older file of weights as it was"
+    out = tmp_path / "CNN.pt"
+    out.write_bytes(b"older weights")
+    process = subprocess.Popen([sys.executable, "-m", "mnist_cnn.cli", "train", "--root", str(root), "--n-epochs", "10000", "--out", str(out)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "SimpleCNN" in process.stdout.readline()
+    assert "before" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint.strip().splitlines() == ["mnist-cnn: error: interrupted; nothing was saved."]
+    assert out.read_bytes() == b"older weights" and [p.name for p in tmp_path.iterdir()] == ["CNN.pt"]
+
+
+@pytest.mark.parametrize("args, code, says", [
+    ([], 2, "required"),
+    (["trian"], 2, "invalid choice"),
+    (["train", "--n-epochs", "-1"], 2, "whole number"),
+    (["train", "--lr", "0"], 2, "positive"),
+    (["train", "--lr", "nan"], 2, "positive"),
+    (["train", "--bs", "1.5"], 2, "whole number"),
+    (["train", "--device", "cuda:99"], 2, "not a device"),
+    (["predict"], 2, "required"),
+    (["train", "--root", "/nowhere"], 1, "/nowhere"),
+    (["train", "--out", "/proc/CNN.pt"], 1, "/proc"),
+    (["train", "--out", "plot.png"], 1, "name of the plot"),
+    (["evaluate", "nothing.pt"], 1, "no such file"),
+    (["predict", "digit.png", "--weights", "nothing.pt"], 1, "no such file"),
+])
+def test_wrong_use_gives_one_clear_line(args, code, says, tmp_path):
+    done = command(*args, cwd=tmp_path)
+    assert done.returncode == code
+    assert says in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\3\4" + bytes(100), None], ids=["empty", "text", "half a zip", "pickle"])
+def test_files_that_are_no_weights(content, tmp_path):
+    "Each is refused, and a pickle that would run code does not run it"
+    path = tmp_path / "w.pt"
+    if content is None:
+        class Evil:
+            def __reduce__(self): return os.mkdir, (str(tmp_path / "ran"),)
+        torch.save(Evil(), path)
+    else: path.write_bytes(content)
+    done = command("evaluate", path)
+    assert done.returncode == 1 and str(path) in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "ran").exists()
