@@ -1,0 +1,52 @@
+"""What every page goes through before it is rendered, with Quarto as with smalldocs.
+
+nbdev calls `for_site` on each cell, last of its processors: `doc_procs` in pyproject.toml names it.
+"""
+import ast, re
+from functools import cache
+
+from nbdev.config import get_config
+
+# what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
+SOURCE_LINK = re.compile(r'\[source\]\([^)]*\)\{[^}]*\}\n*')
+NAME_LINK = re.compile(r'\[(`[^`]+`)\]\(/([\w.-]+\.html)#([\w.-]+)\)')
+
+
+def for_site(cell):
+    "Make a processed cell fit for both renderers: raw HTML as Markdown, links that lead somewhere."
+    for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
+    if cell.cell_type == 'markdown': cell.source = mend_links(cell.source)
+    for out in cell.get('outputs', []):
+        data = out.get('data', {})
+        if 'text/markdown' in data: data['text/markdown'] = mend_links(''.join(data['text/markdown']))
+
+
+def html_as_markdown(data):
+    "Turn a `text/html` output into Markdown that holds it: for plain HTML, Quarto would load scripts from elsewhere."
+    html = ''.join(data.pop('text/html', ''))
+    if not html or 'text/markdown' in data: return
+    ticks = max([2, *map(len, re.findall('`+', html))]) + 1
+    data['text/markdown'] = f'{"`"*ticks}{{=html}}\n{html}\n{"`"*ticks}\n'
+
+
+def mend_links(md):
+    "Make nbdev's links to names relative; drop its links to a source repository as long as there is none."
+    cfg = get_config()
+    if not cfg.git_url: md = SOURCE_LINK.sub('', md)
+    return md if cfg.doc_host else NAME_LINK.sub(_relative, md)
+
+
+def _relative(link):
+    "The relative form of a link to a name, and to a heading that the page has."
+    name, page, anchor = link.groups()
+    if anchor.split('.')[-1].startswith('_'): return name  # private or special: documented nowhere
+    if anchor in methods(): anchor = anchor.split('.')[0]  # documented with its class
+    return f'[{name}]({page}#{anchor})'
+
+
+@cache
+def methods():
+    "The methods written inside a class, as nbdev names their headings: `class.method`, lowercase."
+    trees = (ast.parse(f.read_text(encoding='utf-8')) for f in get_config().lib_path.glob('*.py'))
+    classes = [c for t in trees for c in t.body if isinstance(c, ast.ClassDef)]
+    return {f'{c.name}.{f.name}'.lower() for c in classes for f in c.body if isinstance(f, ast.FunctionDef)}
