@@ -7,7 +7,7 @@ import argparse, functools, http.server, os, shutil, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)  # not tools/, whose file names are too common to be importable by themselves
+if not __package__: sys.path[0] = str(ROOT)  # not tools/, whose file names are too common to be importable by themselves
 
 from tools.links import site_faults
 from tools.render import render_quarto, render_smalldocs

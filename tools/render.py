@@ -3,7 +3,7 @@
 Quarto is nbdev's own renderer and needs nothing from us. smalldocs comes with pip, reads the same `_quarto.yml`, and
 lacks a few of Quarto's ways; `render_smalldocs` supplies them on a copy of `_proc/`, one function for each.
 """
-import base64, html, json, os, re, shutil, struct, subprocess, sys, tempfile
+import base64, html, json, os, re, shutil, struct, tempfile
 from pathlib import Path
 
 import yaml
@@ -17,16 +17,20 @@ IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 # ---- with Quarto
 
 def render_quarto(out, n_workers):
-    "Build the site with `nbdev-docs`, which prepares, renders with Quarto and leaves the site in `_docs/`."
-    env = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))}
-    done = subprocess.run([sys.executable, '-c', 'from nbdev.quarto import nbdev_docs; nbdev_docs()', '--n_workers', str(n_workers)],
-                          cwd=ROOT, env=env)
-    if done.returncode: return [f'nbdev-docs ended with status {done.returncode}; its own lines above say why']
-    built = ROOT/'_docs'
-    if out != built:
-        if out.exists(): shutil.rmtree(out)
-        shutil.move(built, out)
+    "Build the site as `nbdev-docs` does: prepare, render with Quarto, leave it in `_docs/`."
+    from nbdev.quarto import nbdev_docs
+    os.chdir(ROOT)
+    if stale(ROOT/'_proc'): shutil.rmtree(ROOT/'_proc', ignore_errors=True)
+    try: nbdev_docs.__wrapped__(n_workers=n_workers)
+    except RuntimeError as e: return str(e).splitlines()  # what Quarto said
+    if out != ROOT/'_docs': replace(out, ROOT/'_docs')
     return []
+
+
+def replace(old, new):
+    "Move the folder `new` to where `old` is."
+    if old.exists(): shutil.rmtree(old)
+    shutil.move(new, old)
 
 
 # ---- with smalldocs
@@ -49,8 +53,7 @@ def render_smalldocs(out, n_workers):
             warnings += [f'{page.relative_to(site.out)}: {f}' for f in faults]
         finish_theme(site.out)
         order_llms(site.out, [n.removesuffix(PAGE) for n in site.project.website['sidebar']['contents']])
-        if out.exists(): shutil.rmtree(out)
-        shutil.move(site.out, out)
+        replace(out, site.out)
     return warnings
 
 
@@ -170,10 +173,14 @@ def mathml(tex, kind, faults):
 
 
 def size(file):
-    "The width and height of a PNG file as attributes, so that the page does not jump when it arrives."
+    "The width and height at which a PNG shows in its drawn size (its dots per inch against CSS's 96), as attributes."
     if file.suffix != '.png' or not file.is_file(): return ''
-    w, h = struct.unpack('>II', file.read_bytes()[16:24])
-    return f' width="{w}" height="{h}"'
+    data = file.read_bytes()
+    w, h = struct.unpack('>II', data[16:24])
+    at = data.find(b'pHYs')
+    dots = struct.unpack('>I', data[at+4:at+8])[0] if at > 0 else 0  # per metre, horizontally
+    scale = 96 / (dots*.0254) if dots else 1
+    return f' width="{w*scale:.0f}" height="{h*scale:.0f}"'
 
 
 def finish_theme(site):

@@ -3,7 +3,7 @@ import argparse, itertools, shutil, sys, threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
+if not __package__: sys.path[0] = str(ROOT)
 
 from tools.docs import serve
 
