@@ -1,9 +1,9 @@
 """Check that what is made from the notebooks is in step with them: `python tools/check.py`. Changes nothing.
 
 Modules, README.md and cleaned notebooks are made afresh in a temporary copy and compared byte by byte; each notebook
-must hold its outputs and no error. Ends with status 1, and for each fault the command that mends it.
+must hold its outputs, no error and no import amid other code. Ends with status 1, and for each fault the command that mends it.
 """
-import json, os, re, shutil, subprocess, sys, tempfile
+import ast, json, os, re, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +63,7 @@ def orphans(root):
 
 
 def unfit(root):
-    "A line for each notebook that holds an error, or many cells and no output."
+    "A line for each notebook that holds an error, many cells and no output, or an import amid other code."
     faults = []
     for path in sorted((root/'nbs').glob('*.ipynb')):
         name = path.relative_to(root).as_posix()
@@ -72,8 +72,20 @@ def unfit(root):
         for c in code:
             for o in c['outputs']:
                 if o['output_type'] == 'error': faults.append(f'{name} holds an error ({o["ename"]}) in cell {c["id"]}; {mend}')
+            if mixed(''.join(c['source'])):
+                faults.append(f'{name} mixes an import with other code in cell {c["id"]}, which nbdev then runs by itself '
+                              'when it builds the page; mend it: give the import a cell of its own')
         if len(code) > 6 and not any(c['outputs'] for c in code): faults.append(f'{name} holds no outputs; {mend}')
     return faults
+
+
+def mixed(code):
+    "Whether nbdev would run this cell out of its context: it holds an import, and more than imports and definitions."
+    if 'import' not in code or re.search(r'^#\| *(export|exporti|exports|eval: *false)\b|nbdev_export\(\)|^%%', code, re.M): return False
+    try: body = ast.parse(code).body
+    except SyntaxError: return False  # a cell with magics, which nbdev leaves alone as well
+    imports = any(isinstance(n, (ast.Import, ast.ImportFrom)) for t in body for n in ast.walk(t))
+    return imports and not all(isinstance(t, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)) for t in body)
 
 
 def main():

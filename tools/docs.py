@@ -19,7 +19,8 @@ def build(out, renderer=None, n_workers=None):
     n_workers = min(os.cpu_count(), 4) if n_workers is None else n_workers
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # each worker imports torch; its threads would fight
     print(f'building {shown(out)} with {renderer}', flush=True)
-    warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
+    try: warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
+    except Exception as e: return [f'{type(e).__name__}: {e}']  # what a notebook raised while nbdev prepared its page, or the renderer
     return [f'{renderer}: {w}' for w in warnings] + (site_faults(out) if out.is_dir() else [])
 
 

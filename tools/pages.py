@@ -1,15 +1,34 @@
 """What every page goes through before it is rendered, with Quarto as with smalldocs.
 
-nbdev calls `for_site` on each cell, last of its processors: `doc_procs` in pyproject.toml names it.
+`doc_procs` in pyproject.toml names the two: nbdev makes a `ShowSource` for each notebook before it
+processes anything, and calls `for_site` on each cell after all else.
 """
 import ast, re
 from functools import cache
 
 from nbdev.config import get_config
+from nbdev.process import Processor
 
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
 SOURCE_LINK = re.compile(r'\[source\]\([^)]*\)\{[^}]*\}\n*')
 NAME_LINK = re.compile(r'\[(`[^`]+`)\]\(/([\w.-]+\.html)#([\w.-]+)\)')
+LINKED_HEADING = re.compile(r'^(#+ .*?)\[(`[^`]+`)\]\([^)]*\)', re.M)
+
+
+class ShowSource(Processor):
+    "Show the code of every exported cell below its documentation, where nbdev by itself would only link to a repository."
+    def __init__(self, nb):
+        super().__init__(nb)
+        for cell in nb.cells:
+            if 'export' in cell.directives_: cell.directives_['exports'] = cell.directives_.pop('export')
+
+    def begin(self):
+        # in place of nbdev's `mv_exports` (see `skip_procs`), which puts documentation above the wrong one of two exported neighbours
+        cells = self.nb.cells
+        for cell in [c for c in cells if 'exports' in getattr(c, 'directives_', {})]:
+            i = next(i for i, c in enumerate(cells) if c is cell)
+            docs = next((n for n, c in enumerate(cells[i+1:]) if not getattr(c, 'has_sd', False)), len(cells)-i-1)
+            cells.insert(i+docs, cells.pop(i))
 
 
 def for_site(cell):
@@ -33,6 +52,7 @@ def mend_links(md):
     "Make nbdev's links to names relative; drop its links to a source repository as long as there is none."
     cfg = get_config()
     if not cfg.git_url: md = SOURCE_LINK.sub('', md)
+    md = LINKED_HEADING.sub(r'\1\2', md)  # a heading is where links lead to
     return md if cfg.doc_host else NAME_LINK.sub(_relative, md)
 
 

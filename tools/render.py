@@ -21,8 +21,7 @@ def render_quarto(out, n_workers):
     from nbdev.quarto import nbdev_docs
     os.chdir(ROOT)
     if stale(ROOT/'_proc'): shutil.rmtree(ROOT/'_proc', ignore_errors=True)
-    try: nbdev_docs.__wrapped__(n_workers=n_workers)
-    except RuntimeError as e: return str(e).splitlines()  # what Quarto said
+    nbdev_docs.__wrapped__(n_workers=n_workers)
     if out != ROOT/'_docs': replace(out, ROOT/'_docs')
     return []
 
