@@ -82,6 +82,23 @@ def test_pictures(tab, page):
     assert tab.locator('figcaption').count() >= len(asked)
 
 
+def moves(cell): return any(re.search('<animate|animation:', ''.join(o.get('data', {}).get('image/svg+xml', ''))) for o in cell.get('outputs', []))
+
+
+@pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any(map(moves, cells))])
+def test_moving_pictures(tab, page):
+    "A moving picture moves on the page."
+    tab.goto(f'/{page}.html')
+    load_pictures(tab)
+    for img in tab.locator('main img[src$=".svg"]').all():
+        if not re.search('<animate|animation:', tab.request.get(img.evaluate('i => i.src')).text()): continue
+        first = img.screenshot()
+        for _ in range(20):  # up to 4 s for the first step
+            tab.wait_for_timeout(200)
+            if img.screenshot() != first: return
+    pytest.fail('no moving picture moves')
+
+
 @pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any('$$' in t for t in texts(cells, 'markdown'))])
 def test_maths(tab, page):
     "Display maths is MathML that takes up room, and no TeX is left."

@@ -63,7 +63,7 @@ def orphans(root):
 
 
 def unfit(root):
-    "A line for each notebook that holds an error, many cells and no output, or an import amid other code."
+    "A line for each notebook that holds an error, many cells and no output, a cell half folded, or an import amid other code."
     faults = []
     for path in sorted((root/'nbs').glob('*.ipynb')):
         name = path.relative_to(root).as_posix()
@@ -72,6 +72,9 @@ def unfit(root):
         for c in code:
             for o in c['outputs']:
                 if o['output_type'] == 'error': faults.append(f'{name} holds an error ({o["ename"]}) in cell {c["id"]}; {mend}')
+            if re.search(r'^#\| *code-fold: *true', ''.join(c['source']), re.M) and not c['metadata'].get('jupyter', {}).get('source_hidden'):
+                faults.append(f'{name} folds cell {c["id"]} on the site but not in JupyterLab; mend it: collapse its code there '
+                              '(cell metadata {"jupyter": {"source_hidden": true}})')
             if mixed(''.join(c['source'])):
                 faults.append(f'{name} mixes an import with other code in cell {c["id"]}, which nbdev then runs by itself '
                               'when it builds the page; mend it: give the import a cell of its own')

@@ -3,7 +3,7 @@
 Uses Quarto if it is installed, else smalldocs. Ends with status 1, and a line for each fault, if the renderer
 warns or if the built site has a broken link, loads anything from elsewhere or holds maths that was not rendered.
 """
-import argparse, functools, http.server, os, shutil, sys
+import argparse, functools, http.server, importlib.metadata, os, shutil, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,9 +19,15 @@ def build(out, renderer=None, n_workers=None):
     n_workers = min(os.cpu_count(), 4) if n_workers is None else n_workers
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # each worker imports torch; its threads would fight
     print(f'building {shown(out)} with {renderer}', flush=True)
+    if not installed(): print("note: names in backticks will not be links, since the package is not installed: pip install -e '.[dev]'", flush=True)
     try: warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
     except Exception as e: return [f'{type(e).__name__}: {e}']  # what a notebook raised while nbdev prepared its page, or the renderer
     return [f'{renderer}: {w}' for w in warnings] + (site_faults(out) if out.is_dir() else [])
+
+
+def installed():
+    "Whether nbdev will find the index of our names, which it looks for among installed packages."
+    return any(e.name == 'mnist_cnn' for e in importlib.metadata.entry_points(group='nbdev'))
 
 
 def shown(path):
@@ -50,10 +56,11 @@ def main():
     faults = build(out, a.renderer)
     for f in faults: print(f'fault: {f}', file=sys.stderr)
     if a.serve and out.is_dir():
-        with serve(out, a.port) as server:
-            print(f'serving {shown(out)} at http://127.0.0.1:{server.server_port}/ (stop with Ctrl-C)', flush=True)
-            try: server.serve_forever()
-            except KeyboardInterrupt: pass
+        try: server = serve(out, a.port)
+        except OSError as e: sys.exit(f'cannot serve on port {a.port} ({e.strerror}); choose another: --port 0 takes a free one')
+        print(f'serving {shown(out)} at http://127.0.0.1:{server.server_port}/ (stop with Ctrl-C)', flush=True)
+        try: server.serve_forever()
+        except KeyboardInterrupt: server.server_close()
     if faults: sys.exit(f'{len(faults)} faults in {shown(out)}')
     print(f'{len(list(out.rglob("*.html")))} pages in {shown(out)}, no faults')
 

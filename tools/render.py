@@ -51,6 +51,7 @@ def render_smalldocs(out, n_workers):
             page.write_text(text, encoding='utf-8')
             warnings += [f'{page.relative_to(site.out)}: {f}' for f in faults]
         finish_theme(site.out)
+        finish_icons(site.out)
         order_llms(site.out, [n.removesuffix(PAGE) for n in site.project.website['sidebar']['contents']])
         replace(out, site.out)
     return warnings
@@ -186,6 +187,14 @@ def finish_theme(site):
     "Let plain Bootstrap's dark colours follow smalldocs' toggle, which marks the page by `data-scheme` and not as Bootstrap does."
     for css in (site/'site_libs/themes').glob('*.css'):
         css.write_text(css.read_text(encoding='utf-8').replace('[data-bs-theme=dark]', '[data-scheme=alternate]'), encoding='utf-8')
+
+
+def finish_icons(site):
+    "Replace smalldocs' icon font, all of Bootstrap Icons, by the few icons that its pages use."
+    libs = site/'site_libs/bootstrap-icons'
+    shutil.rmtree(libs)
+    libs.mkdir()
+    shutil.copy(ROOT/'tools/icons.css', libs/'bootstrap-icons.min.css')
 
 
 def order_llms(site, order):
