@@ -82,7 +82,9 @@ def test_pictures(tab, page):
     assert tab.locator('figcaption').count() >= len(asked)
 
 
-def moves(cell): return any(re.search('<animate|animation:', ''.join(o.get('data', {}).get('image/svg+xml', ''))) for o in cell.get('outputs', []))
+def moves(cell):
+    svgs = [''.join(o.get('data', {}).get('image/svg+xml', '')) for o in cell.get('outputs', [])]
+    return any(re.search('<animate|animation:', s) for s in svgs)
 
 
 @pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any(map(moves, cells))])
@@ -197,7 +199,7 @@ def test_keyboard(tab, width):
     tab.goto('/index.html')
     light = colour(tab)
     tab_to(tab, '.quarto-color-scheme-toggle')
-    style = tab.evaluate('(({outlineStyle, outlineWidth}) => [outlineStyle, outlineWidth])(getComputedStyle(document.activeElement))')
+    style = [tab.evaluate(f'getComputedStyle(document.activeElement).{p}') for p in ('outlineStyle', 'outlineWidth')]
     assert style[0] != 'none' and float(style[1].removesuffix('px')) >= 2
     tab.keyboard.press('Enter')
     tab.wait_for_function('c => getComputedStyle(document.body).backgroundColor != c', arg=light)

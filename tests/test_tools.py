@@ -33,7 +33,8 @@ CONV = (cell('markdown', '# Sizes\n\n> What comes out'), cell('code', '#| defaul
         cell('markdown', 'Try `out_size` and see [the front](index.ipynb).'),
         cell('code', 'from IPython.display import HTML'),
         cell('code', 'HTML("<b>bold</b>")', [output(text_html='<b>bold</b>')]))
-INDEX = (cell('markdown', '# A project\n\n> Of little notebooks'), cell('markdown', 'See [sizes](00_conv.ipynb#out_size) ![a square](images/square.svg)'),
+INDEX = (cell('markdown', '# A project\n\n> Of little notebooks'),
+         cell('markdown', 'See [sizes](00_conv.ipynb#out_size) ![a square](images/square.svg)'),
          cell('code', '1 + 1', [output(text_plain='2')]))
 
 
@@ -53,7 +54,7 @@ def sound(tmp_path_factory):
         shutil.copy2(ROOT/f, p/f, follow_symlinks=False)
     (p/'mnist_cnn/__init__.py').write_text('__version__ = "0.0.1"\n')
     (p/'nbs/images').mkdir(exist_ok=True)
-    (p/'nbs/images/square.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1"/></svg>')
+    (p/'nbs/images/square.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>')
     write(p/'nbs/00_conv.ipynb', *CONV)
     write(p/'nbs/index.ipynb', *INDEX)
     subprocess.run(['git', 'init', '-q', '.'], cwd=p, check=True)
@@ -69,7 +70,9 @@ def project(sound, tmp_path):
     return Path(shutil.copytree(sound, tmp_path/'p', symlinks=True))
 
 
-def state(project): return {p: p.read_bytes() for p in project.rglob('*') if p.is_file() and not {'.git', '__pycache__'} & set(p.parts)}
+def state(project):
+    "Every file of the project with its bytes."
+    return {p: p.read_bytes() for p in project.rglob('*') if p.is_file() and not {'.git', '__pycache__'} & set(p.parts)}
 
 
 def test_in_step(project):
@@ -101,7 +104,7 @@ def half_folded(p): write(p/'nbs/04_fold.ipynb', cell('code', '#| code-fold: tru
      (stale_readme, 'README.md', 'python tools/readme.py'), (unclean, 'nbs/00_conv.ipynb', 'nbdev-clean'),
      (orphan, 'mnist_cnn/old.py', 'git rm mnist_cnn/old.py'),
      (import_amid, 'nbs/03_mixed.ipynb', 'give the import a cell of its own'),
-     (half_folded, 'nbs/04_fold.ipynb', '(cell metadata {"jupyter": {"source_hidden": true}})'),
+     (half_folded, 'nbs/04_fold.ipynb', 'python tools/fold.py'),
      (error, 'nbs/01_error.ipynb', 'nbdev-test nbs/01_error.ipynb --save'),
      (no_outputs, 'nbs/02_bare.ipynb', 'nbdev-test nbs/02_bare.ipynb --save')]], ids=['changed', 'all-else'])
 def test_out_of_step(project, faults):
@@ -112,8 +115,16 @@ def test_out_of_step(project, faults):
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if line.startswith('fault: ')]
     for _, file, command in faults:
-        assert any(line.startswith(f'fault: {file} ') and 'mend it: ' in line and line.endswith(command) for line in said), done.stderr
+        assert any(s.startswith(f'fault: {file} ') and 'mend it: ' in s and s.endswith(command) for s in said), done.stderr
     assert state(project) == before
+
+
+def test_fold(project):
+    "The command that the check names for half folded cells mends them, and leaves a clean notebook."
+    half_folded(project)
+    assert run(project, 'tools/fold.py').returncode == 0
+    done = run(project, 'tools/check.py')
+    assert done.returncode == 0, done.stderr
 
 
 def test_readme(project):
@@ -149,7 +160,8 @@ from pathlib import Path
 Path({log!r}).open('a').write(json.dumps(sys.argv[1:]) + '\\n')
 names = sorted(p for p in Path().glob('*.ipynb'))
 if sys.argv[1] == 'inspect':
-    print(json.dumps(dict(config=dict(project=dict(type='website', **{{'output-dir': '_docs'}})), files=dict(input=[str(p.resolve()) for p in names]))))
+    project = dict(type='website', **{{'output-dir': '_docs'}})
+    print(json.dumps(dict(config=dict(project=project), files=dict(input=[str(p.resolve()) for p in names]))))
 else:
     out = Path(sys.argv[sys.argv.index('--output-dir') + 1])
     out.mkdir(parents=True, exist_ok=True)

@@ -19,9 +19,9 @@ def build(out, renderer=None, n_workers=None):
     n_workers = min(os.cpu_count(), 4) if n_workers is None else n_workers
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # each worker imports torch; its threads would fight
     print(f'building {shown(out)} with {renderer}', flush=True)
-    if not installed(): print("note: names in backticks will not be links, since the package is not installed: pip install -e '.[dev]'", flush=True)
+    if not installed(): print("note: names in backticks stay plain until the package is installed: pip install -e '.[dev]'")
     try: warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
-    except Exception as e: return [f'{type(e).__name__}: {e}']  # what a notebook raised while nbdev prepared its page, or the renderer
+    except Exception as e: return [f'{type(e).__name__}: {e}']  # from a notebook whose page nbdev prepared, or the renderer
     return [f'{renderer}: {w}' for w in warnings] + (site_faults(out) if out.is_dir() else [])
 
 

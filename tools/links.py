@@ -75,4 +75,6 @@ def broken(ref, name, site, pages):
     target = site/path
     if target.is_dir(): path, target = f'{path.rstrip("/")}/index.html'.lstrip('/'), target/'index.html'
     if not target.is_file(): return f'broken link to {ref}'
-    if to.fragment and path in pages and unquote(to.fragment) not in pages[path].ids | {'top'}: return f'link to {ref}: the page has no such anchor'
+    if to.fragment and path in pages and unquote(to.fragment) not in pages[path].ids | {'top'}:
+        return f'link to {ref}: the page has no such anchor'
+    return None

@@ -12,6 +12,7 @@ from nbdev.process import Processor
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
 SOURCE_LINK = re.compile(r'\[source\]\([^)]*\)\{[^}]*\}\n*')
 NAME_LINK = re.compile(r'\[(`[^`]+`)\]\(/([\w.-]+\.html)#([\w.-]+)\)')
+SHOWN = '#| code-fold: show'  # what nbdev writes above exported code
 LINKED_HEADING = re.compile(r'^(#+ .*?)\[(`[^`]+`)\]\([^)]*\)', re.M)
 
 
@@ -23,7 +24,7 @@ class ShowSource(Processor):
             if 'export' in cell.directives_: cell.directives_['exports'] = cell.directives_.pop('export')
 
     def begin(self):
-        # in place of nbdev's `mv_exports` (see `skip_procs`), which puts documentation above the wrong one of two exported neighbours
+        # in place of nbdev's `mv_exports` (see `skip_procs`), which puts documentation above the wrong one of two neighbours
         cells = self.nb.cells
         for cell in [c for c in cells if 'exports' in getattr(c, 'directives_', {})]:
             i = next(i for i, c in enumerate(cells) if c is cell)
@@ -32,12 +33,19 @@ class ShowSource(Processor):
 
 
 def for_site(cell):
-    "Make a processed cell fit for both renderers: raw HTML as Markdown, links that lead somewhere."
+    "Make a processed cell fit for both renderers: raw HTML as Markdown, links that lead somewhere, exported imports folded."
+    if cell.source.startswith(SHOWN) and only_imports(cell.source):
+        cell.source = cell.source.replace(SHOWN, '#| code-fold: true', 1)
     for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
     if cell.cell_type == 'markdown': cell.source = mend_links(cell.source)
     for out in cell.get('outputs', []):
         data = out.get('data', {})
         if 'text/markdown' in data: data['text/markdown'] = mend_links(''.join(data['text/markdown']))
+
+
+def only_imports(code):
+    "Whether the code does nothing but import."
+    return all(isinstance(t, (ast.Import, ast.ImportFrom)) for t in ast.parse(code).body)
 
 
 def html_as_markdown(data):

@@ -15,7 +15,8 @@ def processed(notebook):
     from nbdev.processors import FilterDefaults
 
     class ForReadme(FilterDefaults):
-        def procs(self): return [p for p in self.base_procs() if p.__name__ not in ('add_show_docs', 'exec_show_docs', 'add_links')]
+        def procs(self):
+            return [p for p in self.base_procs() if p.__name__ not in ('add_show_docs', 'exec_show_docs', 'add_links')]
 
     nb = read_nb(notebook)
     ForReadme()(nb)

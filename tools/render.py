@@ -87,7 +87,8 @@ def prepare_page(src, old, new, names):
     nb = json.loads((src/old).read_text(encoding='utf-8'))
     (src/old).unlink()
     head = nb['cells'][0]
-    if head['cell_type'] == 'raw': head['source'] = re.sub(r'^output-file: .*\n', '', ''.join(head['source']), flags=re.M)  # done here
+    if head['cell_type'] == 'raw':  # the name is given here, and smalldocs would warn of the key
+        head['source'] = re.sub(r'^output-file: .*\n', '', ''.join(head['source']), flags=re.M)
     for cell in nb['cells']:
         if cell['cell_type'] == 'markdown': cell['source'] = follow_names(''.join(cell['source']), names)
         if cell['cell_type'] != 'code': continue
@@ -184,9 +185,10 @@ def size(file):
 
 
 def finish_theme(site):
-    "Let plain Bootstrap's dark colours follow smalldocs' toggle, which marks the page by `data-scheme` and not as Bootstrap does."
+    "Let Bootstrap's dark colours follow smalldocs' toggle, which marks the page by `data-scheme`, not as Bootstrap does."
     for css in (site/'site_libs/themes').glob('*.css'):
-        css.write_text(css.read_text(encoding='utf-8').replace('[data-bs-theme=dark]', '[data-scheme=alternate]'), encoding='utf-8')
+        text = css.read_text(encoding='utf-8').replace('[data-bs-theme=dark]', '[data-scheme=alternate]')
+        css.write_text(text, encoding='utf-8')
 
 
 def finish_icons(site):

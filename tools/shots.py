@@ -9,7 +9,8 @@ from tools.docs import serve
 
 WIDTHS = {'wide': 1280, 'narrow': 390}
 # no background traffic, no sandbox (there is none in a container)
-ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run']
+ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+        '--no-first-run']
 
 
 def launch(playwright):
