@@ -1,0 +1,24 @@
+"""Fold in JupyterLab what the site folds: `python tools/fold.py` hides the code of every cell with `#| code-fold: true`."""
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDED = re.compile(r'^#\| *code-fold: *true', re.M)
+
+
+def half_folded(cell):
+    "Whether a cell is folded on the site but open in JupyterLab."
+    return (cell['cell_type'] == 'code' and FOLDED.search(''.join(cell['source'])) is not None
+            and not cell['metadata'].get('jupyter', {}).get('source_hidden'))
+
+
+def main():
+    from fastcore.nbio import read_nb, write_nb
+    for path in sorted((ROOT/'nbs').glob('*.ipynb')):
+        nb = read_nb(path)
+        cells = [c for c in nb.cells if half_folded(c)]
+        for c in cells: c.metadata['jupyter'] = {**c.metadata.get('jupyter', {}), 'source_hidden': True}
+        if cells: write_nb(nb, path)
+
+
+if __name__ == '__main__': main()

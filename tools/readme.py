@@ -1,0 +1,74 @@
+"""Write README.md from nbs/index.ipynb, as `nbdev-readme` would, without Quarto: `python tools/readme.py`."""
+import base64, os, posixpath, re, shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FILES = 'index_files'  # where `nbdev-readme` puts the pictures that cells draw
+IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
+LINK = re.compile(r'(\]\(|(?:src|href)=")(?!\w+:|#|/)([^)"\s]+)')
+
+
+def processed(notebook):
+    "The notebook as nbdev prepares it for a page, without documentation of names and links to them."
+    from fastcore.nbio import read_nb
+    from nbdev.processors import FilterDefaults
+
+    class ForReadme(FilterDefaults):
+        def procs(self):
+            return [p for p in self.base_procs() if p.__name__ not in ('add_show_docs', 'exec_show_docs', 'add_links')]
+
+    nb = read_nb(notebook)
+    ForReadme()(nb)
+    return nb
+
+
+def markdown(nb, root):
+    "The processed notebook as Markdown; its pictures are written below `root`."
+    import nbformat
+    from nbconvert import MarkdownExporter
+    from smalldocs.notebook import cell_options
+    head, nb.cells = nb.cells[0], nb.cells[1:]
+    for cell in nb.cells:
+        if cell.cell_type == 'markdown': cell.source = from_root(cell.source)
+        if cell.cell_type != 'code': continue
+        opts, code = cell_options(cell.source)
+        cell.source = '' if opts.get('echo') is False else code
+        for n, out in enumerate(cell.outputs): show_picture(out, opts, root, f'{FILES}/{cell.id}-{n}')
+    clean = {'nbformat': 4, 'nbformat_minor': 5, 'metadata': {'language_info': {'name': 'python'}}, 'cells': [
+        {k: c[k] for k in ('id', 'cell_type', 'metadata', 'source', 'outputs', 'execution_count') if k in c} for c in nb.cells]}
+    body, _ = MarkdownExporter().from_notebook_node(nbformat.from_dict(clean))
+    return re.sub(r'\n{3,}', '\n\n', f'{title(head.source)}\n\n{body}').strip() + '\n'
+
+
+def title(front):
+    "The heading and subtitle out of the front matter that nbdev makes of them."
+    import yaml
+    meta = yaml.safe_load(front.strip().strip('-'))
+    return f'# {meta["title"]}' + (f'\n\n> {meta["description"]}' if meta.get('description') else '')
+
+
+def from_root(md):
+    "Make relative links and pictures lead from the project's root rather than from nbs/."
+    return LINK.sub(lambda m: m[1] + posixpath.normpath(posixpath.join('nbs', m[2])), md)
+
+
+def show_picture(out, opts, root, name):
+    "Turn an output that holds a picture into Markdown that shows its file."
+    data = out.get('data', {})
+    mime = next((m for m in IMAGES if m in data), None)
+    if not mime: return
+    raw, file = ''.join(data[mime]), f'{name}.{IMAGES[mime]}'
+    (root/file).parent.mkdir(exist_ok=True)
+    (root/file).write_bytes(raw.encode() if mime.startswith('image/svg') else base64.b64decode(raw))
+    cap, alt = opts.get('fig-cap', ''), opts.get('fig-alt', '')
+    out['data'] = {'text/markdown': f'![{alt or cap}]({file})' + (f'\n\n*{cap}*' if cap else '')}
+
+
+def main():
+    os.chdir(ROOT)
+    shutil.rmtree(ROOT/FILES, ignore_errors=True)
+    (ROOT/'README.md').write_text(markdown(processed(ROOT/'nbs/index.ipynb'), ROOT), encoding='utf-8')
+
+
+if __name__ == '__main__': main()
