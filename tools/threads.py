@@ -1,0 +1,7 @@
+"""What `nbdev-test` does first (`test_setup` in pyproject.toml)."""
+import os
+
+
+def one_for_each(cells):
+    "Give each notebook's process one thread: they run side by side, and torch's threads would fight over the same cores."
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
