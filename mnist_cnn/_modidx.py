@@ -59,6 +59,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'mnist_cnn/evaluation.py'),
                                       'mnist_cnn.evaluation.ConfusionMatrix.accuracy': ( 'evaluation.html#confusionmatrix.accuracy',
                                                                                          'mnist_cnn/evaluation.py'),
+                                      'mnist_cnn.evaluation.ConfusionMatrix.mistakes': ( 'evaluation.html#confusionmatrix.mistakes',
+                                                                                         'mnist_cnn/evaluation.py'),
                                       'mnist_cnn.evaluation.ConfusionMatrix.most_confused': ( 'evaluation.html#confusionmatrix.most_confused',
                                                                                               'mnist_cnn/evaluation.py'),
                                       'mnist_cnn.evaluation.ConfusionMatrix.plot': ( 'evaluation.html#confusionmatrix.plot',

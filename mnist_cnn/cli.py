@@ -15,7 +15,8 @@ def _number(kind, least, name):
     def parse(text):
         try: value = kind(text)
         except ValueError: value = None
-        if value is None or not least <= value < float("inf"): raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
+        if value is None or not least <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
         return value
     return parse
 
@@ -24,8 +25,9 @@ def _device(text):
     import torch
     try: device = torch.empty(0, device=text).device
     except (RuntimeError, AssertionError, NotImplementedError):
-        there = ["cpu"] + ([torch.accelerator.current_accelerator().type] if torch.accelerator.is_available() else [])
-        raise argparse.ArgumentTypeError(f"{text!r} is not a device of this machine; there is {' and '.join(there)}") from None
+        there = ["cpu"]
+        if torch.accelerator.is_available(): there.append(torch.accelerator.current_accelerator().type)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a device of this machine; it has {' and '.join(there)}") from None
     if device.type == "meta": raise argparse.ArgumentTypeError("'meta' holds no data; choose another device")
     return device
 
@@ -35,27 +37,35 @@ _weights = Path("saved_models/CNN.pt")
 def make_parser():
     "The parser of `mnist-cnn`'s options"
     from mnist_cnn import __version__
-    parser = argparse.ArgumentParser("mnist-cnn", description="Train a small convolutional network on MNIST, measure it, and read digits with it.",
-                                     epilog="MNIST comes with the package; nothing is downloaded.")
+    parser = argparse.ArgumentParser("mnist-cnn", epilog="MNIST comes with the package; nothing is downloaded.",
+        description="Train a small convolutional network on MNIST, measure it, and read digits with it.")
     parser.add_argument("--version", action="version", version=f"mnist-cnn {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     def command(name, run, help):
-        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        "A subcommand, with the options that all have"
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".",
+                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         sub.set_defaults(run=run)
-        sub.add_argument("--device", type=_device, default=argparse.SUPPRESS, help="cpu, cuda, mps, … (default: the accelerator if there is one, else cpu)")
+        sub.add_argument("--device", type=_device, default=argparse.SUPPRESS,
+                         help="cpu, cuda, mps, … (default: the accelerator if there is one, else cpu)")
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error comes from")
         return sub
-    def root(sub): sub.add_argument("--root", type=Path, default=argparse.SUPPRESS,
-                                    help="folder of another data set in the IDX format, such as data/FashionMNIST (default: the MNIST in the package)")
+    def root(sub):
+        sub.add_argument("--root", type=Path, default=argparse.SUPPRESS,
+                         help="folder of another data set in the IDX format, such as data/FashionMNIST "
+                              "(default: the MNIST in the package)")
+    count = _number(int, 1, "a whole number, 1 or more")
+    count_or_0 = _number(int, 0, "a whole number, 0 or more")
 
     sub = command("train", train, "train the network and save its weights and a plot of its accuracy")
-    sub.add_argument("--n-epochs", type=_number(int, 0, "a whole number, 0 or more"), default=5, metavar="N", help="passes over the training set")
-    sub.add_argument("--bs", type=_number(int, 1, "a whole number, 1 or more"), default=16, metavar="N", help="batch size")
+    sub.add_argument("--n-epochs", type=count_or_0, default=5, metavar="N", help="passes over the training set")
+    sub.add_argument("--bs", type=count, default=16, metavar="N", help="batch size")
     sub.add_argument("--lr", type=_number(float, 1e-12, "a positive number"), default=1e-3, help="learning rate of Adam")
-    sub.add_argument("--seed", type=_number(int, 0, "a whole number, 0 or more"), default=42, metavar="N", help="of the first weights and the order of the digits")
-    sub.add_argument("--out", type=Path, default=_weights, metavar="FILE", help="where to save the weights; the plot is saved beside them, as a PNG")
+    sub.add_argument("--seed", type=count_or_0, default=42, metavar="N", help="of the first weights and the order of the digits")
+    sub.add_argument("--out", type=Path, default=_weights, metavar="FILE",
+                     help="where to save the weights; the plot is saved beside them, as a PNG")
     root(sub)
 
     sub = command("evaluate", evaluate, "measure saved weights on the test set")
@@ -63,15 +73,18 @@ def make_parser():
     root(sub)
 
     sub = command("predict", predict, "say which digit is in an image")
-    sub.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image file with one digit, of any size, dark on light or light on dark")
+    sub.add_argument("images", type=Path, nargs="+", metavar="IMAGE",
+                     help="image file with one digit, of any size, dark on light or light on dark")
     sub.add_argument("--weights", type=Path, default=_weights, metavar="FILE", help="file of weights, as saved by train")
     return parser
 
 # %% ../nbs/09_cli.ipynb #80a619ab
 def _check_writable(path):
     "Raise an `OSError` or a `ValueError` if the file `path` cannot be written"
-    if path.is_dir(): raise ValueError(f"{path}: is a folder; give the name of a file to write, such as {path / 'CNN.pt'}.")
-    if path.suffix == ".png": raise ValueError(f"{path}: is the name of the plot, not of the weights; give a name such as {path.with_suffix('.pt')}.")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; give the name of a file to write, such as {path / 'CNN.pt'}.")
+    if path.suffix == ".png":
+        raise ValueError(f"{path}: is the name of the plot, not of the weights; give one such as {path.with_suffix('.pt')}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent): pass
 
@@ -87,15 +100,19 @@ def train(args):
     training = Batches(*load_tensors(root=root), args.bs, shuffle=True, device=device)
     test = Batches(*load_tensors(train=False, root=root), 32, device=device)
     model = SimpleCNN().to(device)
-    print(f"SimpleCNN, {sum(p.numel() for p in model.parameters()):,} parameters, on {device}; {training.n:,} training and {test.n:,} test images, batches of {args.bs}", flush=True)
+    n_params = sum(p.numel() for p in model.parameters())
+    print(f"SimpleCNN, {n_params:,} parameters, on {device}; {training.n:,} training and {test.n:,} test images, "
+          f"batches of {args.bs}", flush=True)
     before = accuracy(model, test)
     def show(e):
-        if e.epoch: print(f"epoch {e.epoch:<3} training accuracy {e.train_accuracy:7.2%}   loss {e.loss:.4f}   {e.seconds:.1f} s", flush=True)
-        else: print(f"before    training accuracy {e.train_accuracy:7.2%}   test accuracy {before:7.2%}", flush=True)
+        said = f"loss {e.loss:.4f}   {e.seconds:.1f} s" if e.epoch else f"test accuracy {before:7.2%}"
+        name = f"epoch {e.epoch}" if e.epoch else "before"
+        print(f"{name:9} training accuracy {e.train_accuracy:7.2%}   {said}", flush=True)
     history = fit(model, training, n_epochs=args.n_epochs, lr=args.lr, device=device, on_epoch=show)
-    after = accuracy(model, test)
+    after, seconds = accuracy(model, test), sum(e.seconds for e in history)
     low, high = accuracy_interval(after, test.n)
-    print(f"after     training accuracy {history[-1].train_accuracy:7.2%}   test accuracy {after:7.2%} (95% interval {low:.2%} to {high:.2%})   {sum(e.seconds for e in history):.1f} s in all")
+    print(f"after     training accuracy {history[-1].train_accuracy:7.2%}   test accuracy {after:7.2%} "
+          f"(95% interval {low:.2%} to {high:.2%})   {seconds:.1f} s in all")
     save_weights(model, args.out)
     plot = args.out.with_suffix(".png")
     with atomic_write(plot) as f: history.plot().savefig(f, format="png", dpi=150)
@@ -118,9 +135,11 @@ def evaluate(args):
     x, y = load_tensors(train=False, root=getattr(args, "root", None))
     cm = confusion_matrix(y, predict(model, Batches(x, y, device=device)).argmax(1), 10)
     low, high = accuracy_interval(cm.accuracy, len(y))
-    print(f"{args.weights}: test accuracy {cm.accuracy:.2%} on {len(y):,} images (95% interval {low:.2%} to {high:.2%})")
+    print(f"{args.weights}: test accuracy {cm.accuracy:.2%} on {len(y):,} images "
+          f"(95% interval {low:.2%} to {high:.2%})")
     print("class      " + "".join(f"{c:7}" for c in range(10)))
-    for name, values in [("recall", cm.recall), ("precision", cm.precision)]: print(f"{name:11}" + "".join(f"{v:7.1%}" for v in values))
+    for name, values in [("recall", cm.recall), ("precision", cm.precision)]:
+        print(f"{name:11}" + "".join(f"{v:7.1%}" for v in values))
     for true, answer, n in cm.most_confused(3): print(f"a {true} read as {answer}: {n} times")
 
 # %% ../nbs/09_cli.ipynb #25013c0e

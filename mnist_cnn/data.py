@@ -23,31 +23,38 @@ def read_idx(path # an IDX file of unsigned bytes, as it is or packed with gzip 
             ): # uint8 tensor of the shape that the file's header gives
     "Read an IDX file, or raise a `ValueError` that says what is wrong with it"
     path = Path(path)
-    def wrong(found): return ValueError(f"{path}: {found}; expected an IDX file of unsigned bytes. Delete it and fetch it again.")
+    def wrong(found):
+        return ValueError(f"{path}: {found}; expected an IDX file of unsigned bytes. "
+                          "Delete it and fetch it again.")
     try: raw = path.read_bytes()
     except IsADirectoryError: raise wrong("is a folder") from None
-    unpacker = zlib.decompressobj(31) if path.suffix == ".gz" else None  # 31: gzip's header and checksum
+    unpacker = zlib.decompressobj(31) if path.suffix == ".gz" else None  # 31: in gzip's format
     def take(n):
         nonlocal raw
         if unpacker:
             try: out, raw = unpacker.decompress(raw, n), unpacker.unconsumed_tail
-            except zlib.error as e: raise wrong(f"is corrupt or not packed with gzip ({e})") from None
+            except zlib.error as e:
+                raise wrong(f"is corrupt or not packed with gzip ({e})") from None
         else: out, raw = raw[:n], raw[n:]
         return out
     magic = take(4)
-    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4: raise wrong(f"starts with the bytes {magic.hex(' ') or '(none)'}, not 00 00 08 and the number of dimensions, 1 to 4")
+    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4:
+        raise wrong(f"starts with the bytes {magic.hex(' ') or '(none)'}, "
+                    "not 00 00 08 and the number of dimensions, 1 to 4")
     dims = take(4 * magic[3])
     if len(dims) < 4 * magic[3]: raise wrong("ends within its header")
     shape = np.frombuffer(dims, ">u4").tolist()
     size = math.prod(shape)
     data = take(min(size, 2**40) + 1)  # one more than promised, to see whether there is more
-    if len(data) != size or (unpacker and not unpacker.eof):
-        held = f"more than {size:,}" if len(data) > size else f"{len(data):,}" if len(data) < size else f"{size:,} (but gzip's checksum is missing)"
-        raise wrong(f"its header promises {'×'.join(map(str, shape))} = {size:,} bytes of data, but it holds {held}")
+    promise = f"its header promises {'×'.join(map(str, shape))} = {size:,} bytes of data"
+    if len(data) > size: raise wrong(f"{promise}, but it holds more")
+    if len(data) < size: raise wrong(f"{promise}, but it holds {len(data):,}")
+    if unpacker and not unpacker.eof: raise wrong("ends before gzip's checksum")
     return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
 
 # %% ../nbs/02_data.ipynb #f4029d29
-_names = {True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+_names = {True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+          False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
 
 def _file(folder, name):
     "The file `name` in `folder`, packed or not; None where there is none"
@@ -58,26 +65,38 @@ def _pair(root, names):
     root = Path(root)
     near = [f for f in (root, root / "raw", root / "MNIST" / "raw") if _file(f, names[0])]
     others = [f for f in sorted(root.glob("*/raw")) if _file(f, names[0])]
-    if not near + others: raise FileNotFoundError(f"{root}: no file {names[0]} (or {names[0]}.gz) there, in raw, or in a data set's folder such as MNIST/raw. "
-                                                  "Give the folder that holds the four files, or no root at all for the MNIST that comes with the package.")
-    if not near and len(others) > 1: raise ValueError(f"{root}: holds several data sets ({', '.join(f.parent.name for f in others)}); give the folder of one of them.")
+    if not near + others:
+        raise FileNotFoundError(f"{root}: no file {names[0]} (or {names[0]}.gz) there, in raw, or in a data set's "
+                                "folder such as MNIST/raw. Give the folder that holds the four files, "
+                                "or no root at all for the MNIST that comes with the package.")
+    if not near and len(others) > 1:
+        raise ValueError(f"{root}: holds several data sets ({', '.join(f.parent.name for f in others)}); "
+                         "give the folder of one of them.")
     folder = (near + others)[0]
     found = [_file(folder, n) for n in names]
-    if not found[1]: raise FileNotFoundError(f"{folder / names[1]}: no such file (nor {names[1]}.gz), though the images are there. Fetch it too.")
+    if not found[1]:
+        raise FileNotFoundError(f"{folder / names[1]}: no such file (nor {names[1]}.gz), "
+                                "though the images are there. Fetch it too.")
     return found
 
 # %% ../nbs/02_data.ipynb #b2ae40fb
 def load_tensors(train=True, # the training set (60,000 digits) or the test set (10,000)?
-                 root=None, # folder of IDX files in torchvision's layout (root/MNIST/raw/…) or flat; None: the MNIST in this package
+                 root=None, # folder of IDX files, as torchvision lays them out or flat; None: the package's MNIST
                  n_classes=10): # labels must lie in 0 … n_classes - 1
-    "Images, uint8 N×1×28×28, and targets, int64 N; `ValueError` or `FileNotFoundError` where a file is not as it should be"
+    "Images, uint8 N×1×28×28, and targets, int64 N; a file that is not as it should be raises `ValueError`"
     images, targets = _pair(_embedded() if root is None else root, _names[bool(train)])
     x, y = read_idx(images), read_idx(targets)
+    shape = lambda t: "×".join(map(str, t.shape))
     if x.ndim != 3 or x.shape[1:] != (28, 28) or len(x) == 0:
-        raise ValueError(f"{images}: holds an array of {'×'.join(map(str, x.shape))}; expected N×28×28, N at least 1.")
-    if y.ndim != 1: raise ValueError(f"{targets}: holds an array of {'×'.join(map(str, y.shape))}; expected one label for each image.")
-    if len(x) != len(y): raise ValueError(f"{images} holds {len(x):,} images but {targets} holds {len(y):,} labels; they do not belong together. Fetch both again.")
-    if y.max() >= n_classes: raise ValueError(f"{targets}: holds the label {y.max()}; expected 0 to {n_classes - 1}. For a data set of more classes pass n_classes.")
+        raise ValueError(f"{images}: holds an array of {shape(x)}; expected N×28×28, N at least 1.")
+    if y.ndim != 1:
+        raise ValueError(f"{targets}: holds an array of {shape(y)}; expected one label for each image.")
+    if len(x) != len(y):
+        raise ValueError(f"{images} holds {len(x):,} images but {targets} holds {len(y):,} labels; "
+                         "they do not belong together. Fetch both again.")
+    if y.max() >= n_classes:
+        raise ValueError(f"{targets}: holds the label {y.max()}; expected 0 to {n_classes - 1}. "
+                         "For a data set of more classes pass n_classes.")
     return x.unsqueeze(1), y.long()
 
 # %% ../nbs/02_data.ipynb #793ff763
@@ -86,29 +105,31 @@ def show_digits(x, # images, N×1×H×W or N×H×W, of any type
                 n_cols=10, # images in a row
                 size=0.75): # of one image, in inches
     "Show images in a grid and return the figure"
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
     x = torch.as_tensor(x).detach().cpu()
     x = x.reshape(-1, *x.shape[-2:])
     n_cols = max(1, min(n_cols, len(x)))
     n_rows = max(1, -(-len(x) // n_cols))
-    fig, axs = plt.subplots(n_rows, n_cols, figsize=(n_cols * size, n_rows * (size + (0.25 if titles is not None else 0))), squeeze=False, layout="constrained")
+    height = size + (0.25 if titles is not None else 0)
+    fig = Figure(figsize=(n_cols * size, n_rows * height), layout="constrained")
+    axs = fig.subplots(n_rows, n_cols, squeeze=False)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
     for ax in axs.flat: ax.axis("off")
     for i, (ax, image) in enumerate(zip(axs.flat, x)):
         ax.imshow(image, cmap="gray", interpolation="nearest")
         if titles is not None: ax.set_title(str(titles[i]), fontsize=9)
-    plt.close(fig)
     return fig
 
 # %% ../nbs/02_data.ipynb #81f0b379
-_sha256 = {"train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-           "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-           "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-           "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}
+_sha256 = {  # of the files unpacked, from mnist/SOURCE.md
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}
 
 @contextmanager
 def atomic_write(path): # the file to write; its folder is made if missing
-    "A binary file to write to, which takes its name only once it is whole: an interrupted write leaves the old file as it was"
+    "A binary file to write to, which takes its name only once it is whole; until then an older file stays"
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
@@ -125,18 +146,22 @@ def unpack(root): # folder to hold MNIST/raw/…
     for name, sha256 in _sha256.items():
         path = Path(root) / "MNIST" / "raw" / name
         if not path.exists():
-            with atomic_write(path) as f: f.write(zlib.decompress((_embedded() / (name + ".gz")).read_bytes(), 31))
-        elif (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
-            raise ValueError(f"{path}: is not MNIST's file (SHA-256 {found[:12]}…, expected {sha256[:12]}…): truncated, corrupt, or of another data set. "
+            packed = (_embedded() / (name + ".gz")).read_bytes()
+            with atomic_write(path) as f: f.write(zlib.decompress(packed, 31))
+            continue
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sha256:
+            raise ValueError(f"{path}: is not MNIST's file (SHA-256 {found[:12]}…, expected {sha256[:12]}…): "
+                             "truncated, corrupt, or of another data set. "
                              "Delete it, and it is unpacked again; or choose another root.")
 
 # %% ../nbs/02_data.ipynb #e2a467d0
 def to_tensor(image): # PIL image
-    "torchvision's `ToTensor`: float32 C×H×W in [0, 1]; torchvision is imported when first needed, since that takes seconds"
+    "torchvision's `ToTensor`, float32 C×H×W in [0, 1]; imports torchvision, which takes seconds, when first called"
     from torchvision.transforms.functional import to_tensor
     return to_tensor(image)
 
-def mnist(root="data", # folder for torchvision's layout; the raw files are unpacked into it if absent (55 MB)
+def mnist(root="data", # folder, into which the raw files (55 MB) are unpacked if they are absent
           train=True, # training set or test set?
           transform=to_tensor): # of each PIL image; as it stands, the same as `ToTensor()`
     "A `torchvision.datasets.MNIST`, without a download"
@@ -150,7 +175,7 @@ def dataloaders(root="data", # as for `mnist`
                 test_bs=32, # test batch size; these are not
                 transform=to_tensor, # of each PIL image
                 num_workers=2, # worker processes for each loader
-                pin_memory=None): # page-locked memory, from which copies to a GPU are quicker; None: where there is an accelerator
+                pin_memory=None): # pin batches, for quicker copies to a GPU? None: if there is an accelerator
     "The training and the test `DataLoader`"
     from torch.utils.data import DataLoader
     if pin_memory is None: pin_memory = torch.accelerator.is_available()
@@ -160,7 +185,7 @@ def dataloaders(root="data", # as for `mnist`
 
 # %% ../nbs/02_data.ipynb #1da6333e
 class Batches:
-    "Batches `(xb, yb)` of a data set held in memory, on the device: float32 images, normalised, and their targets"
+    "Batches `(xb, yb)` of a data set held in memory, on the device: normalised float32 images and their targets"
     _chunk = 4096  # samples turned into floats at once: few calls, little memory
     def __init__(self,
                  x, # images, uint8 N×C×H×W (divided by 255), or floats (taken as they are)
@@ -172,9 +197,13 @@ class Batches:
                  std=1., # … which are then divided by this
                  drop_last=False): # leave out a last batch that is smaller?
         x, y = torch.as_tensor(x), torch.as_tensor(y)
-        if len(x) != len(y): raise ValueError(f"{len(x):,} images but {len(y):,} targets; expected one target for each image.")
-        if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1: raise ValueError(f"bs is {bs!r}; expected a whole number of samples, 1 or more.")
-        if len(x) < (bs if drop_last else 1): raise ValueError(f"{len(x):,} samples give no batch of {bs}" + (" without a last, smaller one; use a smaller bs." if len(x) else "; the data is empty."))
+        if len(x) != len(y):
+            raise ValueError(f"{len(x):,} images but {len(y):,} targets; expected one target for each image.")
+        if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1:
+            raise ValueError(f"bs is {bs!r}; expected a whole number of samples, 1 or more.")
+        if not len(x): raise ValueError("the data is empty; expected at least one sample.")
+        if drop_last and len(x) < bs:
+            raise ValueError(f"{len(x):,} samples give no batch of {bs}; use a smaller bs, or keep the last batch.")
         if not std > 0: raise ValueError(f"std is {std!r}; expected a positive number.")
         self.x, self.y = x.to(device), y.to(device)
         self.bs, self.shuffle, self.mean, self.std, self.drop_last = bs, shuffle, mean, std, drop_last
@@ -182,7 +211,9 @@ class Batches:
     @property
     def n(self): return len(self.x) // self.bs * self.bs if self.drop_last else len(self.x)
     def __len__(self): return -(-self.n // self.bs)
-    def __repr__(self): return f"Batches({len(self)} × {self.bs} of {tuple(self.x.shape[1:])}, {'shuffled' if self.shuffle else 'in order'}, on {self.x.device})"
+    def __repr__(self):
+        order = "shuffled" if self.shuffle else "in order"
+        return f"Batches({len(self)} × {self.bs} of {tuple(self.x.shape[1:])}, {order}, on {self.x.device})"
 
     def pixels(self, x):
         "Floats of the images `x`, as the batches hold them"
@@ -199,7 +230,7 @@ class Batches:
 
     def with_bs(self, bs, shuffle=False):
         "The same data in batches of another size; the data is not copied"
-        return Batches(self.x, self.y, bs, shuffle, mean=self.mean, std=self.std, drop_last=self.drop_last)
+        return Batches(self.x, self.y, bs, shuffle, None, self.mean, self.std, self.drop_last)
 
 # %% ../nbs/02_data.ipynb #1266e70b
 def _grey(image):
@@ -209,8 +240,10 @@ def _grey(image):
         try:
             with Image.open(image) as opened: return _grey(ImageOps.exif_transpose(opened))
         except FileNotFoundError: raise FileNotFoundError(f"{image}: no such file.") from None
-        except UnidentifiedImageError: raise ValueError(f"{image}: is not an image that can be read; expected a PNG, JPEG or the like.") from None
-        except (OSError, SyntaxError, Image.DecompressionBombError) as e: raise ValueError(f"{image}: cannot be read ({e}).") from None
+        except UnidentifiedImageError:
+            raise ValueError(f"{image}: is not an image that can be read; expected a PNG, JPEG or the like.") from None
+        except (OSError, SyntaxError, Image.DecompressionBombError) as e:
+            raise ValueError(f"{image}: cannot be read ({e}).") from None
     if isinstance(image, Image.Image):
         if image.has_transparency_data:
             image = image.convert("RGBA")
@@ -219,25 +252,34 @@ def _grey(image):
         image = np.asarray(image)
     a = np.asarray(image, dtype=np.float64)
     a = a.reshape(a.shape[1:]) if a.ndim == 3 and a.shape[0] == 1 else a
-    if a.ndim != 2 or not a.size: raise ValueError(f"the image has the shape {'×'.join(map(str, a.shape))}; expected H×W, or 1×H×W.")
+    if a.ndim != 2 or not a.size:
+        raise ValueError(f"the image has the shape {'×'.join(map(str, a.shape))}; expected H×W, or 1×H×W.")
     if not np.isfinite(a).all(): raise ValueError("the image holds NaN or infinite pixels.")
     return a / max(1, 255 if 1 < np.abs(a).max() <= 255 else np.abs(a).max())
 
 # %% ../nbs/02_data.ipynb #ea30f930
-def prepare_image(image): # a file's path, a PIL image, or an array H×W or 1×H×W; of any size, dark on light or light on dark
-    "One handwritten digit as MNIST would hold it: uint8 1×28×28, the ink scaled into 20×20 and centred by its mass"
+def prepare_image(image): # a file's path, a PIL image or an array H×W or 1×H×W; dark on light or light on dark
+    "A handwritten digit as MNIST would hold it: uint8 1×28×28, scaled into 20×20, centred by its mass"
     from PIL import Image
     a = _grey(image)
     paper = np.median(np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]]))
     ink = a - paper if a.max() - paper > paper - a.min() else paper - a
-    if ink.max() < 0.1: raise ValueError(f"{image if isinstance(image, (str, os.PathLike)) else 'the image'}: no digit found, all of it has nearly the same brightness.")
+    if ink.max() < 0.1:
+        name = image if isinstance(image, (str, os.PathLike)) else "the image"
+        raise ValueError(f"{name}: no digit found, all of it has nearly the same brightness.")
     ink = np.clip((ink / ink.max() - 0.2) / 0.6, 0, 1)  # faint shadows to black, the strokes to white
     rows, cols = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     ink = ink[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1]
+
     h, w = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
-    small = np.asarray(Image.fromarray((255 * ink).astype(np.uint8)).resize((w, h), Image.Resampling.BOX if max(ink.shape) > 20 else Image.Resampling.BICUBIC), dtype=np.float64)
+    kind = Image.Resampling.BOX if max(ink.shape) > 20 else Image.Resampling.BICUBIC
+    small = Image.fromarray((255 * ink).astype(np.uint8)).resize((w, h), kind)
+    small = np.asarray(small, dtype=np.float64)
     small *= 255 / small.max()
-    top, left = [int(np.clip(round(14 - (small.sum(1 - d) @ np.arange(n)) / small.sum()), 0, 28 - n)) for d, n in enumerate((h, w))]
+
+    def first(mass): # where a side with this much ink in each row must begin for its centre to be at 14
+        return int(np.clip(round(14 - mass @ np.arange(len(mass)) / mass.sum()), 0, 28 - len(mass)))
+    top, left = first(small.sum(1)), first(small.sum(0))
     out = torch.zeros(1, 28, 28, dtype=torch.uint8)
     out[0, top:top + h, left:left + w] = torch.from_numpy(small.round().astype(np.uint8))
     return out

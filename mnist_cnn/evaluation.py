@@ -7,9 +7,8 @@ __all__ = ['accuracy', 'accuracy_interval', 'predict', 'ConfusionMatrix', 'confu
 
 # %% ../nbs/04_evaluation.ipynb #62a18d46
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from .data import Batches
@@ -26,8 +25,10 @@ def accuracy_interval(accuracy, # measured share of right answers, 0 to 1
                       n, # number of samples it was measured on
                       z=1.959964): # normal quantile; 1.96 for 95%
     "Wilson's interval for the true accuracy: (low, high)"
-    if not (0 <= accuracy <= 1 and n >= 1): raise ValueError(f"accuracy is {accuracy} and n is {n}; expected an accuracy from 0 to 1 and at least one sample.")
-    centre, half = accuracy + z**2 / (2 * n), z * math.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
+    if not (0 <= accuracy <= 1 and n >= 1):
+        raise ValueError(f"accuracy is {accuracy} and n is {n}; expected an accuracy from 0 to 1 and n of at least 1.")
+    centre = accuracy + z**2 / (2 * n)
+    half = z * math.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
     return max(0., (centre - half) / (1 + z**2 / n)), min(1., (centre + half) / (1 + z**2 / n))
 
 # %% ../nbs/04_evaluation.ipynb #af0baf2a
@@ -35,15 +36,16 @@ def predict(model, # gives logits N×classes
             x, # images, uint8 or float N×C×H×W, or `Batches` (with their normalisation)
             bs=256): # images at once
     "Probabilities of the classes, N×classes, on the cpu"
-    if isinstance(x, Batches): batches = x.with_bs(bs)
-    else: batches = Batches(x, torch.zeros(len(x), dtype=torch.long), bs)
-    with evaluating(model): probs = torch.cat([model(xb.to(device_of(model))).softmax(1).cpu() for xb, _ in batches])
-    return probs.clone()  # a tensor made without gradients could not be used with them later
+    batches = x.with_bs(bs) if isinstance(x, Batches) else Batches(x, torch.zeros(len(x)), bs)
+    device = device_of(model)
+    with evaluating(model): probs = torch.cat([model(xb.to(device)).softmax(1).cpu() for xb, _ in batches])
+    return probs.clone()  # what was made in inference mode could not be used with gradients later
 
 # %% ../nbs/04_evaluation.ipynb #c43aea95
-class ConfusionMatrix(NamedTuple):
+@dataclass(frozen=True)
+class ConfusionMatrix:
     "Counts of answers: row i, column j holds how often class i was taken for class j"
-    counts: torch.Tensor  # int64 classes×classes
+    counts: torch.Tensor # int64 classes×classes
 
     @property
     def accuracy(self): return (self.counts.diag().sum() / self.counts.sum()).item()
@@ -51,41 +53,42 @@ class ConfusionMatrix(NamedTuple):
     def recall(self): return self.counts.diag() / self.counts.sum(1)
     @property
     def precision(self): return self.counts.diag() / self.counts.sum(0)
+    @property
+    def mistakes(self): return self.counts - self.counts.diag().diag()
 
     def most_confused(self, k=5):
         "The `k` most frequent mistakes: (true class, answer, count)"
-        wrong = self.counts - torch.diag(self.counts.diag())
-        top = wrong.flatten().argsort(descending=True, stable=True)[:k].tolist()
-        return [(i // len(wrong), i % len(wrong), wrong.flatten()[i].item()) for i in top if wrong.flatten()[i] > 0]
+        n, flat = len(self.counts), self.mistakes.flatten()
+        top = flat.argsort(descending=True, stable=True)[:k].tolist()
+        return [(i // n, i % n, flat[i].item()) for i in top if flat[i] > 0]
 
     def plot(self, classes=None):
         "Draw the matrix, the mistakes shaded, and return the figure"
         from matplotlib.figure import Figure
-        n = len(self.counts)
-        classes = classes or range(n)
-        wrong = self.counts - torch.diag(self.counts.diag())
+        n, shade = len(self.counts), self.mistakes / self.mistakes.max().clamp(min=1)
         fig = Figure(figsize=(1 + 0.45 * n, 1 + 0.42 * n), layout="constrained")
         ax = fig.subplots()
-        ax.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, 1.3 * wrong.max().item()))
-        for i in range(n):
-            for j in range(n):
-                count = self.counts[i, j].item()
-                if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, weight="bold" if i == j else "normal", color="black" if i == j or wrong[i, j] < 0.8 * wrong.max() else "white")
+        ax.imshow(shade, cmap="Oranges", vmin=0, vmax=1.3)
+        for (i, j), count in zip(torch.cartesian_prod(*[torch.arange(n)] * 2).tolist(), self.counts.flatten().tolist()):
+            colour, weight = "white" if shade[i, j] > 0.8 else "black", "bold" if i == j else "normal"
+            if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=colour, weight=weight)
         ax.set(xticks=range(n), yticks=range(n), xlabel="answer", ylabel="true class")
-        ax.set_xticklabels(classes)
-        ax.set_yticklabels(classes)
+        ax.set_xticklabels(classes or range(n))
+        ax.set_yticklabels(classes or range(n))
         return fig
 
 def confusion_matrix(targets, # true classes, N
                      preds, # answers, N
                      n_classes=None): # rows and columns; None: as many as occur
-    "How often each class was taken for each"
+    "How often each class was taken for each, as a `ConfusionMatrix`"
     targets, preds = torch.as_tensor(targets), torch.as_tensor(preds)
-    if targets.shape != preds.shape or targets.ndim != 1: raise ValueError(f"targets are {tuple(targets.shape)} and preds {tuple(preds.shape)}; expected one class for each sample in both. Of logits or probabilities, take argmax(1).")
+    if targets.shape != preds.shape or targets.ndim != 1:
+        raise ValueError(f"targets are {tuple(targets.shape)} and preds {tuple(preds.shape)}; expected one class for "
+                         "each sample in both. Of logits or probabilities, take argmax(1).")
     if not len(targets): raise ValueError("there are no samples; expected at least one.")
-    seen = int(torch.maximum(targets, preds).max()) + 1
-    n = n_classes or seen
-    if seen > n or min(targets.min(), preds.min()) < 0: raise ValueError(f"classes from {min(targets.min(), preds.min())} to {seen - 1} occur; expected 0 to {n - 1}.")
+    low, high = [int(f(f(targets), f(preds))) for f in (min, max)]
+    n = n_classes or high + 1
+    if low < 0 or high >= n: raise ValueError(f"classes from {low} to {high} occur; expected 0 to {n - 1}.")
     return ConfusionMatrix(torch.bincount(targets.long() * n + preds.long(), minlength=n * n).reshape(n, n))
 
 # %% ../nbs/04_evaluation.ipynb #6d597a27

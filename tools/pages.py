@@ -60,6 +60,7 @@ def mend_links(md):
     "Make nbdev's links to names relative; drop its links to a source repository as long as there is none."
     cfg = get_config()
     if not cfg.git_url: md = SOURCE_LINK.sub('', md)
+    md = md.replace('__main__.', '')  # where `show_doc` finds a class that the notebook itself defines
     md = LINKED_HEADING.sub(r'\1\2', md)  # a heading is where links lead to
     return md if cfg.doc_host else NAME_LINK.sub(_relative, md)
 

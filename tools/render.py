@@ -11,6 +11,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
 NOT_RESOURCES = {'.ipynb', '.qmd', '.md', '.yml', '.yaml', '.scss', '.py'}
+MADE_BY_RUNS = {'saved_models', 'data'}  # what the notebooks leave beside them when they are run
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 
 
@@ -133,7 +134,8 @@ def write_config(src, names):
     web['llms-txt'] = True
     if web.get('site-url') == '/': del web['site-url']  # the site has no address yet: links stay relative
     web['sidebar']['contents'] = [names.get(c, c) for c in web['sidebar']['contents']]
-    files = [p.relative_to(src).as_posix() for p in src.rglob('*') if p.is_file() and p.suffix not in NOT_RESOURCES]
+    files = [p.relative_to(src).as_posix() for p in src.rglob('*') if p.is_file() and p.suffix not in NOT_RESOURCES
+             and p.relative_to(src).parts[0] not in MADE_BY_RUNS]
     cfg['project']['resources'] = sorted(files)    # whatever raw HTML in a page may ask for
     (src/'_quarto.yml').write_text(yaml.safe_dump(cfg, allow_unicode=True, sort_keys=False), encoding='utf-8')
 
