@@ -21,11 +21,13 @@ class Picture(str):
     def _repr_svg_(self): return str(self)
     def __repr__(self): return f'Picture: {self.partition("<title>")[2].partition("</title>")[0]}'
 
-_paper, _ink, _line, _pale, _done, _out, _window, _frame = '#fbfaf7 #22303c #6b7c8c #d5e5f2 #7fb3d9 #0072b2 #f7b733 #8a4b00'.split()
+_paper, _ink, _line, _pale = '#fbfaf7', '#22303c', '#6b7c8c', '#d5e5f2'
+_done, _out, _window, _frame = '#7fb3d9', '#0072b2', '#f7b733', '#8a4b00'
 _cell = 26  # side of a drawn pixel, in SVG units
 
 def _text(x, y, s, size=13, fill=_ink, anchor='middle', more=''):
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{fill}" text-anchor="{anchor}"{more}>{s}</text>'
+    return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{fill}" '
+            f'text-anchor="{anchor}"{more}>{s}</text>')
 
 def _rect(x, y, w, h, fill='none', stroke=_ink, width=1, more=''):
     return (f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" '
@@ -34,19 +36,24 @@ def _rect(x, y, w, h, fill='none', stroke=_ink, width=1, more=''):
 def _grid(x, y, rows, cols, fill=_pale, values=None, dashed=False):
     "Squares in rows and columns, with numbers in them if there are `values`."
     c = _cell
-    lines = ''.join([*(f'M{x:g} {y + i*c:g}h{cols*c}' for i in range(rows + 1)), *(f'M{x + j*c:g} {y:g}v{rows*c}' for j in range(cols + 1))])
+    across = ''.join(f'M{x:g} {y + i*c:g}h{cols*c}' for i in range(rows + 1))
+    down = ''.join(f'M{x + j*c:g} {y:g}v{rows*c}' for j in range(cols + 1))
     dash = ' stroke-dasharray="3 3"' if dashed else ''
-    out = _rect(x, y, cols*c, rows*c, fill, 'none') + f'<path d="{lines}" stroke="{_line}" fill="none"{dash}/>'
+    out = _rect(x, y, cols*c, rows*c, fill, 'none')
+    out += f'<path d="{across}{down}" stroke="{_line}" fill="none"{dash}/>'
     for i, row in enumerate([] if values is None else values):
-        for j, v in enumerate(row): out += _text(x + (j + .5)*c, y + (i + .5)*c + 4.5, str(v).replace('-', '−'), 12)
+        for j, v in enumerate(row):
+            out += _text(x + (j + .5)*c, y + (i + .5)*c + 4.5, str(v).replace('-', '−'), 12)
     return out
 
 def _picture(body, width, height, title, style='', more=''):
     "The SVG around the parts: scales to the page, named for those who cannot see it."
     card = _rect(0, 0, width, height, _paper, 'none', more=' rx="8"')
-    return Picture(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
-                   f'role="img" aria-label="{title}" font-family="system-ui, sans-serif" style="max-width:100%;height:auto"{more}>'
-                   f'<title>{title}</title>{style}{card}{body}</svg>')
+    return Picture(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width:g}" height="{height:g}" role="img" aria-label="{title}" '
+        f'font-family="system-ui, sans-serif" style="max-width:100%;height:auto"{more}>'
+        f'<title>{title}</title>{style}{card}{body}</svg>')
 
 # %% ../nbs/00_conv.ipynb #efb45835
 def _n_dims(*settings):
@@ -56,25 +63,33 @@ def _n_dims(*settings):
 def _per_dim(name, value, n, least):
     "`value` as a tuple of `n` ints, none below `least`."
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
-    if len(values) != n: raise ValueError(f'{name}={value!r} has {len(values)} numbers where {n} are needed: give an int, or {n} of them')
+    if len(values) != n:
+        raise ValueError(f'{name}={value!r} has {len(values)} numbers where {n} are needed: '
+                         f'give an int, or {n} of them')
     for v in values:
         if isinstance(v, bool) or not isinstance(v, Integral):
-            raise TypeError(f'{name}={value!r}: {v!r} is a {type(v).__name__}, not an int: sizes are counted in whole pixels')
+            raise TypeError(f'{name}={value!r}: {v!r} is a {type(v).__name__}, not an int: '
+                            'sizes are counted in whole pixels')
         if v < least: raise ValueError(f'{name}={value!r}: {v} cannot be, give at least {least}')
     return tuple(int(v) for v in values)
 
 class _Window(namedtuple('_Window', 'kernel_size stride before after dilation')):
     "The settings along one dimension; `before` and `after` are the padding."
     @property
-    def reach(self): return self.dilation*(self.kernel_size - 1) + 1  # pixels from its first to its last, both included
+    def reach(self):
+        "Pixels from its first to its last, both included."
+        return self.dilation*(self.kernel_size - 1) + 1
 
 def _windows(kernel_size, stride, padding, dilation, n):
-    "The settings as `n` windows, one for each dimension, with 'same' and 'valid' turned into numbers."
-    ks, ss, ds = (_per_dim(k, v, n, 1) for k, v in (('kernel_size', kernel_size), ('stride', stride), ('dilation', dilation)))
+    "The settings as `n` windows, one for each dimension; 'same' and 'valid' become numbers."
+    given = ('kernel_size', kernel_size), ('stride', stride), ('dilation', dilation)
+    ks, ss, ds = (_per_dim(name, value, n, 1) for name, value in given)
     if isinstance(padding, str):
-        if padding not in ('same', 'valid'): raise ValueError(f"padding={padding!r} is unknown: give 'same', 'valid' or a number")
+        if padding not in ('same', 'valid'):
+            raise ValueError(f"padding={padding!r} is unknown: give 'same', 'valid' or a number")
         if padding == 'same' and set(ss) != {1}:
-            raise ValueError(f"padding='same' needs stride=1, not stride={stride!r}: give the padding as a number")
+            raise ValueError(f"padding='same' needs stride=1, not stride={stride!r}: "
+                             'give the padding as a number')
         total = [d*(k - 1) if padding == 'same' else 0 for k, d in zip(ks, ds)]
         pads = [(t//2, t - t//2) for t in total]  # PyTorch puts the odd one behind
     else: pads = [(p, p) for p in _per_dim('padding', padding, n, 0)]
@@ -95,18 +110,24 @@ def _span(start, w):
     return f'{start} to {start + w.reach - 1}'.replace('-', '−')
 
 def _style(key, places, seconds=.9):
-    "The animation: at each of `places` the window and its cell rest for three quarters of `seconds`, then slide to the next."
+    "The animation: at each of `places` the window rests for 3/4 of `seconds`, then slides on."
     n = len(places)
     def slide(at):
-        return ''.join(f'{100*k/n:.4g}%,{100*(k + .75)/n:.4g}%{{transform:translate({p[at]:g}px,{p[at + 1]:g}px)}}' for k, p in enumerate(places))
+        "The stops of what stands at the numbers `at` and `at + 1` of each place."
+        return ''.join(f'{100*k/n:.4g}%,{100*(k + .75)/n:.4g}%'
+                       f'{{transform:translate({p[at]:g}px,{p[at + 1]:g}px)}}'
+                       for k, p in enumerate(places))
+    def use(name): return f'.{key}-{name}{{animation-name:{key}-{name}}}'
+    def switch(name, at, first):
+        "Shown (`first` is 1) or hidden (0) until `at` percent of the time, then the other."
+        return (f'@keyframes {key}-{name}{{0%,{at:.4g}%{{opacity:{first}}}'
+                f'{at + .01:.4g}%,100%{{opacity:{1 - first}}}}}')
     rules = [f'.{key}{{animation:{seconds*n:.1f}s linear infinite}}.{key}-still{{display:none}}',
              f'svg:hover>.{key},svg:focus>.{key}{{animation-play-state:paused}}',
-             *(f'.{key}-{name}{{animation-name:{key}-{name}}}' for name in ('window', 'cell', 'lines', 'words')),
-             f'@keyframes {key}-window{{{slide(0)}}}@keyframes {key}-cell{{{slide(2)}}}',
-             *(f'@keyframes {key}-{name}{{0%,{shown/n:.4g}%{{opacity:1}}{shown/n + .01:.4g}%,100%{{opacity:0}}}}'
-               for name, shown in (('lines', 75), ('words', 99)) if n > 1),
-             *(f'.{key}-{k}{{animation-name:{key}-{k}}}@keyframes {key}-{k}{{0%,{100*k/n:.4g}%{{opacity:0}}{100*k/n + .01:.4g}%,100%{{opacity:1}}}}'
-               for k in range(1, n))]
+             *map(use, ('window', 'cell', 'lines', 'words')),
+             f'@keyframes {key}-window{{{slide(0)}}}@keyframes {key}-cell{{{slide(2)}}}']
+    if n > 1: rules += [switch('lines', 75/n, 1), switch('words', 99/n, 1)]
+    for k in range(1, n): rules += [use(k), switch(k, 100*k/n, 0)]
     return f'<style>@media (prefers-reduced-motion:no-preference){{{"".join(rules)}}}</style>'
 
 # %% ../nbs/00_conv.ipynb #631098a4
@@ -114,59 +135,82 @@ def animate_conv(
     in_size, # height and width of the input in pixels, int or (H, W)
     kernel_size, # of the window, int or (H, W)
     stride=1, # pixels that the window moves at each step
-    padding=0, # rim of zeros around the input, a number or 'same' or 'valid'; with `transposed`, rim cut off the output
+    padding=0, # zeros around the input, or 'same', 'valid'; if transposed, cut off the output
     dilation=1, # distance between neighbouring pixels of the window
-    transposed=False, # draw the transposed convolution: each input pixel stamps the kernel on the output
+    transposed=False, # draw the transposed one: each input pixel stamps the kernel on the output
 ) -> Picture: # an SVG that plays by itself, without scripts
     "A moving picture of the window that slides over the input and of the output that it makes."
-    size, wins = _per_dim('in_size', in_size, 2, 1), _windows(kernel_size, stride, padding, dilation, 2)
-    # the window moves over the big grid and its rim; the small grid has one cell for each of its places
-    if transposed: small, big = size, tuple((s - 1)*w.stride + w.reach - w.before - w.after for s, w in zip(size, wins))
-    else: small, big = tuple(len(range(0, s + w.before + w.after - w.reach + 1, w.stride)) for s, w in zip(size, wins)), size
-    out = big if transposed else small
-    if min(out) < 1: raise ValueError(f'nothing to draw: input {_by(size)} would give output {_by(out)}; change the kernel or the padding')
-    if (n := small[0]*small[1]) > 100: raise ValueError(f'{n} places of the window are too many to watch: give sizes with at most 100')
+    size = _per_dim('in_size', in_size, 2, 1)
+    wins = _windows(kernel_size, stride, padding, dilation, 2)
+    def slid(s, w): return len(range(0, s + w.before + w.after - w.reach + 1, w.stride))
+    def stamped(s, w): return (s - 1)*w.stride + w.reach - w.before - w.after
+    out = tuple(map(stamped if transposed else slid, size, wins))
+    if min(out) < 1:
+        raise ValueError(f'nothing to draw: input {_by(size)} would give output {_by(out)}; '
+                         'change the kernel or the padding')
+    # the window moves over the big grid and its rim; the small grid has a cell for each place
+    small, big = (size, out) if transposed else (out, size)
+    if (n := small[0]*small[1]) > 100:
+        raise ValueError(f'{n} places of the window are too many to watch: '
+                         'give sizes with at most 100')
 
     before, after = _one(w.before for w in wins), _one(w.after for w in wins)
+    pad = before if before == after else f'{before} before and {after} behind'
     words = (f'kernel {_by(w.kernel_size for w in wins)}, stride {_one(w.stride for w in wins)}, '
-             f'padding {before if before == after else before + " before and " + after + " behind"}, dilation {_one(w.dilation for w in wins)}')
-    title = f'{"Transposed convolution" if transposed else "Convolution"}: input {_by(size)}, {words}, output {_by(out)}'
-    key = 'c' + md5(title.encode()).hexdigest()[:7]  # begins the names of this picture's styles, so that many can share a page
+             f'padding {pad}, dilation {_one(w.dilation for w in wins)}')
+    kind = 'Transposed convolution' if transposed else 'Convolution'
+    title = f'{kind}: input {_by(size)}, {words}, output {_by(out)}'
+    # begins the names of this picture's styles, so that many can share a page
+    key = 'c' + md5(title.encode()).hexdigest()[:7]
 
     c, top, gap = _cell, 36, 56
-    (rows, cols), (h, w) = (b + w.before + w.after for b, w in zip(big, wins)), (w.reach*c for w in wins)
+    rows, cols = (b + w.before + w.after for b, w in zip(big, wins))
+    h, w = (w.reach*c for w in wins)
     content, height = (cols + small[1])*c + gap, max(rows, small[0])*c
     width, foot = max(content + 28, 380), top + height
     left = (width - content)/2
-    big_x, small_x = (left + small[1]*c + gap, left) if transposed else (left, left + cols*c + gap)
+    big_x, small_x = left, left + cols*c + gap
+    if transposed: big_x, small_x = left + small[1]*c + gap, left
     big_y, small_y = top + (height - rows*c)/2, top + (height - small[0]*c)/2
     at = list(product(*map(range, small)))
-    places = [(big_x + j*wins[1].stride*c, big_y + i*wins[0].stride*c, small_x + j*c, small_y + i*c) for i, j in at]
+    step_y, step_x = (w.stride*c for w in wins)
+    places = [(big_x + j*step_x, big_y + i*step_y, small_x + j*c, small_y + i*c) for i, j in at]
 
     def group(name, what, more=''): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
     def put(x, y): return f' transform="translate({x:g} {y:g})"'
     def step(k):
         "What shows at place k only: words, and while the window rests lines from it to its cell."
-        (x, y, cell_x, cell_y), (i, j) = places[k], at[k]
-        if transposed: lines = f'M{cell_x + c:g} {cell_y:g}L{x:g} {y:g}M{cell_x + c:g} {cell_y + c:g}L{x:g} {y + h:g}'
-        else: lines = f'M{x + w:g} {y:g}L{cell_x:g} {cell_y:g}M{x + w:g} {y + h:g}L{cell_x:g} {cell_y + c:g}'
-        over = 'rows {}, columns {}'.format(*(_span(p*v.stride - v.before, v) for p, v in zip(at[k], wins)))
-        says = f'input ({i}, {j}) adds to output {over}' if transposed else f'output ({i}, {j}): input {over}'
+        i, j = at[k]
+        x, y, cell_x, cell_y = places[k]
+        ends = (x, y, w, h), (cell_x, cell_y, c, c)
+        (x0, y0, w0, h0), (x1, y1, _, h1) = reversed(ends) if transposed else ends
+        lines = f'M{x0 + w0:g} {y0:g}L{x1:g} {y1:g}M{x0 + w0:g} {y0 + h0:g}L{x1:g} {y1 + h1:g}'
+        spans = [_span(p*v.stride - v.before, v) for p, v in zip(at[k], wins)]
+        over = 'rows {}, columns {}'.format(*spans)
+        says = (f'input ({i}, {j}) adds to output {over}' if transposed
+                else f'output ({i}, {j}): input {over}')
         when = f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"'
         return (group('lines', f'<path d="{lines}" stroke="{_frame}" fill="none"/>', when)
                 + group('words', _text(width/2, foot + 42, says, 12), when))
 
-    taps = product(*(range(0, v.reach, v.dilation) for v in wins))
-    window = ''.join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, ' fill-opacity=".8"') for y, x in taps)
+    taps, clear = product(*(range(0, v.reach, v.dilation) for v in wins)), ' fill-opacity=".8"'
+    window = ''.join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, clear)
+                     for y, x in taps)
     window += _rect(0, 0, w, h, 'none', _frame, 3)
-    ghost = _rect(*places[1][:2], w, h, 'none', _frame, 2, f' stroke-dasharray="5 4" class="{key}-still"') if n > 1 else ''
+    still = f' stroke-dasharray="5 4" class="{key}-still"'   # the second place, if nothing moves
+    ghost = _rect(*places[1][:2], w, h, 'none', _frame, 2, still) if n > 1 else ''
     big_label, small_label = ('output', 'input') if transposed else ('input', 'output')
     in_x, in_y = big_x + wins[1].before*c, big_y + wins[0].before*c
-    body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'), _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
-            _grid(big_x, big_y, rows, cols, 'white', dashed=True) if (rows, cols) != big else '', _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'),
-            *(_rect(x + 1, y + 1, c - 2, c - 2, _done, 'none', more=f' class="{key} {key}-{k}"') for k, (_, _, x, y) in enumerate(places)), ghost,
-            *map(step, range(n)),
-            group('window', window, put(*places[0][:2])), group('cell', _rect(0, 0, c, c, _out, _ink, 2), put(*places[0][2:])),
+    rim = _grid(big_x, big_y, rows, cols, 'white', dashed=True) if (rows, cols) != big else ''
+    done = [_rect(x + 1, y + 1, c - 2, c - 2, _done, 'none', more=f' class="{key} {key}-{k}"')
+            for k, (_, _, x, y) in enumerate(places)]
+    cell = _rect(0, 0, c, c, _out, _ink, 2)
+    body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'),
+            _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
+            rim, _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'),
+            *done, ghost, *map(step, range(n)),
+            group('window', window, put(*places[0][:2])),
+            group('cell', cell, put(*places[0][2:])),
             _text(width/2, foot + 24, words, 12)]
     return _picture(''.join(body), width, foot + 54, title, _style(key, places), ' tabindex="0"')
 
@@ -176,7 +220,8 @@ def _count(size, w, ceil_mode=False):
     room = size + w.before + w.after - w.reach
     if not ceil_mode: return room//w.stride + 1
     n = -(-room//w.stride) + 1
-    return n - ((n - 1)*w.stride >= size + w.before)  # a last window that starts in the padding behind is dropped
+    # a last window that starts in the padding behind is dropped
+    return n - ((n - 1)*w.stride >= size + w.before)
 
 def out_size(
     in_size, # size of the input in pixels: int, or a tuple with one for each dimension
@@ -188,17 +233,21 @@ def out_size(
 ): # size of the output: int if all arguments are, else a tuple
     "The output size of a convolution or pooling layer."
     n = _n_dims(in_size, kernel_size, stride, padding, dilation)
-    sizes, wins = _per_dim('in_size', in_size, n or 1, 1), _windows(kernel_size, stride, padding, dilation, n or 1)
+    sizes = _per_dim('in_size', in_size, n or 1, 1)
+    wins = _windows(kernel_size, stride, padding, dilation, n or 1)
     out = tuple(_count(s, w, ceil_mode) for s, w in zip(sizes, wins))
     for s, w, o in zip(sizes, wins, out):
-        if ceil_mode and (isinstance(padding, str) or w.after > w.reach//2):
-            raise ValueError(f'padding={padding!r}: ceil_mode is for pooling, where padding is a number, at most half of the '
-                             f'kernel: give at most {w.reach//2}')
+        if ceil_mode and (isinstance(padding, str) or w.after > w.kernel_size//2):
+            raise ValueError(
+                f'padding={padding!r}: ceil_mode is for pooling, where padding is a number, '
+                f'at most half of the kernel: give at most {w.kernel_size//2}')
         if o < 1:
             pad = w.before + w.after
-            raise ValueError(f'kernel_size={w.kernel_size} with dilation={w.dilation} spans {w.reach} pixels, more than in_size={s} '
-                             f'with padding ({s + pad}): give an input of at least {w.reach - pad}, padding of at least '
-                             f'{-(-(w.reach - s)//2)}, or a smaller kernel or dilation')
+            raise ValueError(
+                f'kernel_size={w.kernel_size} with dilation={w.dilation} spans {w.reach} pixels, '
+                f'more than in_size={s} with padding ({s + pad}): give an input of at least '
+                f'{w.reach - pad}, padding of at least {-(-(w.reach - s)//2)}, '
+                'or a smaller kernel or dilation')
     return out if n else out[0]
 
 # %% ../nbs/00_conv.ipynb #336fc5ae
@@ -220,7 +269,10 @@ def find_conv(
         return _per_dim(name, v, len(v), least)
     settings = product(tries('kernel_size', kernel_size, 1), tries('stride', stride, 1),
                        tries('padding', padding, 0), tries('dilation', dilation, 1))
-    return [s for s in map(ConvSetting._make, settings) if all(_count(i, *_windows(*s, 1)) == o for i, o in zip(ins, outs))]
+    def fits(s):
+        (w,) = _windows(*s, 1)
+        return all(_count(i, w) == o for i, o in zip(ins, outs))
+    return [s for s in map(ConvSetting._make, settings) if fits(s)]
 
 # %% ../nbs/00_conv.ipynb #76655d79
 def transposed_out_size(
@@ -232,53 +284,66 @@ def transposed_out_size(
     dilation=1, # distance between neighbouring pixels of the stamp
 ): # size of the output: int if all arguments are, else a tuple
     "The output size of a transposed convolution."
-    if isinstance(padding, str): raise ValueError(f'padding={padding!r}: a transposed convolution takes numbers only')
+    if isinstance(padding, str):
+        raise ValueError(f'padding={padding!r}: a transposed convolution takes numbers only')
     n = _n_dims(in_size, kernel_size, stride, padding, output_padding, dilation)
-    sizes, wins = _per_dim('in_size', in_size, n or 1, 1), _windows(kernel_size, stride, padding, dilation, n or 1)
+    sizes = _per_dim('in_size', in_size, n or 1, 1)
+    wins = _windows(kernel_size, stride, padding, dilation, n or 1)
     extra, out = _per_dim('output_padding', output_padding, n or 1, 0), []
     for s, w, e in zip(sizes, wins, extra):
         if e >= max(w.stride, w.dilation):
-            raise ValueError(f'output_padding={e} must be less than the stride ({w.stride}) or the dilation ({w.dilation}): '
-                             f'give at most {max(w.stride, w.dilation) - 1}')
+            raise ValueError(
+                f'output_padding={e} must be less than the stride ({w.stride}) or the dilation '
+                f'({w.dilation}): give at most {max(w.stride, w.dilation) - 1}')
         whole = (s - 1)*w.stride + w.reach + e
         if whole - 2*w.before < 1:
-            raise ValueError(f'padding={w.before} cuts {2*w.before} pixels off an output of {whole}, nothing is left: '
-                             f'give at most {(whole - 1)//2}')
+            raise ValueError(
+                f'padding={w.before} cuts {2*w.before} pixels off an output of {whole}, '
+                f'nothing is left: give at most {(whole - 1)//2}')
         out.append(whole - 2*w.before)
     return tuple(out) if n else out[0]
 
 # %% ../nbs/00_conv.ipynb #e3725f54
 ReceptiveField = namedtuple('ReceptiveField', 'size step offset')
 
-_with_window = nn.modules.conv._ConvNd, nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd
+_with_window = (nn.modules.conv._ConvNd,
+                nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd)
 _point_by_point = (
-    nn.Identity, nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, nn.LocalResponseNorm, nn.Softmax2d,
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.LogSigmoid,
-    nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Hardshrink, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanhshrink, nn.Threshold)
+    nn.Identity, nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd,
+    nn.LocalResponseNorm, nn.Softmax2d, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU,
+    nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.LogSigmoid, nn.Tanh,
+    nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Hardshrink, nn.Softplus, nn.Softshrink,
+    nn.Softsign, nn.Tanhshrink, nn.Threshold)
 
 def _layer_settings(layers):
-    "The `ConvSetting` of each layer that has a window; Sequentials opened, layers that act point by point left out."
+    "The `ConvSetting` of each layer with a window; stacks opened, pointwise layers left out."
     stacks = nn.Sequential, nn.ModuleList
-    for l in [layers] if isinstance(layers, nn.Module) and not isinstance(layers, stacks) else layers:
+    if isinstance(layers, nn.Module) and not isinstance(layers, stacks): layers = [layers]
+    for l in layers:
         if isinstance(l, stacks): yield from _layer_settings(l)
         elif isinstance(l, _point_by_point): pass
         elif isinstance(l, _with_window) and not getattr(l, 'transposed', False):
             yield ConvSetting(l.kernel_size, l.stride, l.padding, getattr(l, 'dilation', 1))
         elif isinstance(l, nn.Module):
-            raise ValueError(f'{type(l).__name__} is no convolution, no pooling and not point by point: layers such as Flatten and Linear '
-                             'mix all positions, so that their outputs see everything. Pass only the layers before it')
+            raise ValueError(
+                f'{type(l).__name__} is no convolution, no pooling and not point by point: '
+                'layers such as Flatten and Linear mix all positions, so that their outputs '
+                'see everything. Pass only the layers before it')
         elif isinstance(l, (tuple, dict)):
             given = l if isinstance(l, dict) else dict(zip(ConvSetting._fields, l))
-            if len(l) > 4 or 'kernel_size' not in given or not given.keys() <= set(ConvSetting._fields):
-                raise ValueError(f'{l!r}: a layer has a kernel_size and, if wanted, stride, padding and dilation, and nothing else')
+            known = given.keys() <= set(ConvSetting._fields)
+            if len(l) > 4 or 'kernel_size' not in given or not known:
+                raise ValueError(f'{l!r}: a layer has a kernel_size and, if wanted, stride, '
+                                 'padding and dilation, and nothing else')
             yield ConvSetting(**dict(stride=1, padding=0, dilation=1) | given)
-        else: raise TypeError(f'{l!r} is not a layer: give an nn.Module, or the settings of one as a tuple or a dict')
+        else: raise TypeError(f'{l!r} is not a layer: give an nn.Module, or the settings of one '
+                              'as a tuple or a dict')
 
 # %% ../nbs/00_conv.ipynb #d1e23e5c
 def receptive_field(
-    layers, # nn.Modules in the order they run; or tuples (kernel_size, stride, padding, dilation), or dicts of these
+    layers, # nn.Modules in order; or tuples (kernel_size, stride, padding, dilation), or dicts
 ) -> ReceptiveField: # its size, step and offset in input pixels; tuples if the dimensions differ
-    "How much of the input one output of a stack of convolutions and pooling layers can see, and where."
+    "How much of its input one output of a stack of convolutions and pools can see, and where."
     settings = list(_layer_settings(layers))
     n = max((_n_dims(*s) or 1 for s in settings), default=1)
     sizes, steps, offsets = [1] * n, [1] * n, [0.] * n

@@ -17,20 +17,25 @@ from .conv import receptive_field
 def _input_error(x):
     "Say what is wrong with `x` as a batch of digits, and how to mend it."
     shape, todo = tuple(x.shape), []
-    if not x.is_floating_point(): todo.append("scale the pixels to floats in [0, 1], if they go up to 255 with x.float() / 255")
+    if not x.is_floating_point():
+        todo.append("scale the pixels to floats in [0, 1], if they go up to 255 "
+                    "with x.float() / 255")
     if shape == (28, 28): todo.append("add the batch and the channel: x[None, None]")
     elif shape == (1, 28, 28): todo.append("add the batch: x[None]")
     elif len(shape) == 3 and shape[1:] == (28, 28): todo.append("add the channel: x[:, None]")
-    elif len(shape) == 4 and shape[1:] == (28, 28, 1): todo.append("put the channel before H×W: x.permute(0, 3, 1, 2)")
-    elif len(shape) == 4 and shape[2:] != (28, 28): todo.append("resize them: torchvision.transforms.v2.Resize((28, 28))(x)")
-    elif len(shape) == 4 and shape[1] != 1: todo.append("make the images grey: x.mean(1, keepdim=True)")
     elif len(shape) != 4: todo.append("arrange the images as N×1×28×28")
-    return (f"SimpleCNN takes a float batch of shape N×1×28×28; it is given {str(x.dtype).removeprefix('torch.')} "
-            f"of shape {'×'.join(map(str, shape)) or '()'}. To mend it, {'; '.join(todo)}.")
+    elif shape[1:] == (28, 28, 1):
+        todo.append("put the channel before H×W: x.permute(0, 3, 1, 2)")
+    elif shape[2:] != (28, 28):
+        todo.append("resize them: torchvision.transforms.v2.Resize((28, 28))(x)")
+    elif shape[1] != 1: todo.append("make the images grey: x.mean(1, keepdim=True)")
+    dtype, given = str(x.dtype).removeprefix('torch.'), '×'.join(map(str, shape)) or '()'
+    return (f"SimpleCNN takes a float batch of shape N×1×28×28; it is given {dtype} "
+            f"of shape {given}. To mend it, {'; '.join(todo)}.")
 
 # %% ../nbs/01_model.ipynb #5d03758a
 class SimpleCNN(nn.Module):
-    "Two convolutions, each with ReLU and a 2×2 max pool, then two linear layers: digits to logits."
+    "Two convolutions, each with ReLU and 2×2 max pool, then two linear layers: digits to logits."
     def __init__(self,
         n_classes: int = 10,  # number of logits, at least 1
     ):
@@ -46,7 +51,8 @@ class SimpleCNN(nn.Module):
     def forward(self,
         x: torch.Tensor,  # images, float N×1×28×28, in [0, 1]
     ) -> torch.Tensor:  # logits, N×n_classes
-        if x.shape[1:] != (1, 28, 28) or not x.is_floating_point(): raise ValueError(_input_error(x))
+        if x.shape[1:] != (1, 28, 28) or not x.is_floating_point():
+            raise ValueError(_input_error(x))
         x = self.pool(F.relu(self.conv1(x)))
         x = self.pool(F.relu(self.conv2(x)))
         x = F.relu(self.fc1(x.flatten(1)))
@@ -61,7 +67,8 @@ def _n_macs(layer, x, y):
     if isinstance(layer, _TRANSPOSED): return x.numel() * layer.weight.shape[1:].numel()
     if isinstance(layer, _CONVS): return y.numel() * layer.weight.shape[1:].numel()
     if isinstance(layer, nn.Linear): return y.numel() * layer.in_features
-    if isinstance(layer, (nn.LayerNorm, nn.Embedding)) or all(p.ndim < 2 for p in layer.parameters()): return 0
+    if isinstance(layer, (nn.LayerNorm, nn.Embedding)): return 0
+    if all(p.ndim < 2 for p in layer.parameters()): return 0
 
 # %% ../nbs/01_model.ipynb #84f60991
 _ALL, _UNKNOWN = ("all", None), (None, None)
@@ -82,8 +89,9 @@ def _field_after(layer, field, x, y):
     if field == _ALL or isinstance(layer, nn.Linear) and x.ndim == 2: return _ALL
     if isinstance(layer, _GLOBAL) and y.shape[2:].numel() == 1: return _ALL
     if isinstance(layer, nn.Flatten): return field
-    slides = isinstance(layer, (*_CONVS, *_POOLS))
-    if field == _UNKNOWN or not slides and (_n_macs(layer, x, y) != 0 or x.shape[2:] != y.shape[2:]): return _UNKNOWN
+    if field == _UNKNOWN: return _UNKNOWN
+    if not isinstance(layer, (*_CONVS, *_POOLS)):  # no window: does it work position by position?
+        if _n_macs(layer, x, y) != 0 or x.shape[2:] != y.shape[2:]: return _UNKNOWN
     try: alone = receptive_field([layer])
     except ValueError: return _UNKNOWN
     each = lambda v: v if isinstance(v, tuple) else (v,) * len(field[0])
@@ -97,10 +105,12 @@ def _tensors(x):
     if isinstance(x, dict): return _tensors(list(x.values()))
     return [t for item in x for t in _tensors(item)] if isinstance(x, (tuple, list)) else []
 
-_POINTWISE = set("""add radd iadd sub rsub isub mul rmul imul div truediv rtruediv itruediv neg abs pow square sqrt exp log
-    clamp maximum minimum relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid
-    logsigmoid tanh softplus dropout dropout1d dropout2d dropout3d batch_norm cat concat chunk split getitem contiguous clone
-    detach to float""".split())
+_POINTWISE = set("""
+    add radd iadd sub rsub isub mul rmul imul div truediv rtruediv itruediv neg abs pow square
+    sqrt exp log clamp maximum minimum relu relu6 leaky_relu prelu elu selu celu gelu silu mish
+    hardswish hardsigmoid hardtanh sigmoid logsigmoid tanh softplus dropout dropout1d dropout2d
+    dropout3d batch_norm cat concat chunk split getitem contiguous clone detach to
+    float""".split())
 
 class _FollowFields(TorchFunctionMode):
     "Carry `_field` from tensor to tensor through the functions between layers."
@@ -114,7 +124,8 @@ class _FollowFields(TorchFunctionMode):
         return out
 
 # %% ../nbs/01_model.ipynb #b63b71b0
-_WINDOWS = {d: tuple(getattr(nn, f"{kind}{d}d") for kind in ("Conv", "ConvTranspose", "MaxPool", "AvgPool")) for d in (1, 2, 3)}
+_SLIDING = "Conv", "ConvTranspose", "MaxPool", "AvgPool"
+_WINDOWS = {d: tuple(getattr(nn, f"{kind}{d}d") for kind in _SLIDING) for d in (1, 2, 3)}
 _CHANNELS = {"in_channels": (*_CONVS, *_TRANSPOSED), "num_channels": nn.GroupNorm,
              "num_features": (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)}
 
@@ -131,24 +142,30 @@ def _misfit(layer, x, rows):
         if x.ndim > 2:
             new = f", and write Linear({flat}, {layer.out_features})" if flat != want else ""
             return f"{given_to} {given}; flatten that first, x.flatten(1){new}"
-        shapes = [r.out_shape for r in reversed(rows) if len(r.out_shape) > 1 and math.prod(r.out_shape) == got]
-        source = f" ({_by(shapes[0])} flattened)" if shapes else ""
+        shapes = [r.out_shape for r in reversed(rows) if len(r.out_shape) > 1]
+        flattened = [s for s in shapes if math.prod(s) == got]
+        source = f" ({_by(flattened[0])} flattened)" if flattened else ""
         return f"{given_to} {got} features{source}; write Linear({got}, {layer.out_features})"
     d = next((d for d, kinds in _WINDOWS.items() if isinstance(layer, kinds)), None)
     if d and x.ndim != d + 2:
-        return f"{a} {kind} takes N×C×{['L', 'H×W', 'D×H×W'][d - 1]}; it is given N×{given} (in_shape is without N)"
+        takes = "N×C×" + ("L", "H×W", "D×H×W")[d - 1]
+        return f"{a} {kind} takes {takes}; it is given N×{given} (in_shape is without N)"
     got = x.shape[1] if x.ndim > 1 else None
     for name, kinds in _CHANNELS.items():
-        if isinstance(layer, kinds) and getattr(layer, name) != got:
-            return f"{a} {kind} with {name}={getattr(layer, name)} is given {got} channels ({given}); write {name}={got}"
-    if d and not isinstance(layer, _TRANSPOSED) and not getattr(layer, "ceil_mode", False) and layer.padding != "same":
+        if isinstance(layer, kinds) and (want := getattr(layer, name)) != got:
+            return (f"{a} {kind} with {name}={want} is given {got} channels ({given}); "
+                    f"write {name}={got}")
+    if isinstance(layer, _TRANSPOSED) or getattr(layer, "ceil_mode", False): return
+    if d and layer.padding != "same":
         each = lambda v: v if isinstance(v, tuple) else (v,) * d
         padding = 0 if layer.padding == "valid" else layer.padding
         dilation = each(getattr(layer, "dilation", 1))
-        least = [dil * (k - 1) + 1 - 2 * p for k, p, dil in zip(each(layer.kernel_size), each(padding), dilation)]
+        least = [dil * (k - 1) + 1 - 2 * p
+                 for k, p, dil in zip(each(layer.kernel_size), each(padding), dilation)]
         if any(n < m for n, m in zip(x.shape[2:], least)):
-            return (f"{a} {kind} with kernel_size={layer.kernel_size} is given {given}, too small for its window; "
-                    f"it needs at least {_by([x.shape[1], *least])}: pool less, pad more or start from a larger image")
+            return (f"{a} {kind} with kernel_size={layer.kernel_size} is given {given}, "
+                    f"too small for its window; it needs at least {_by([x.shape[1], *least])}: "
+                    "pool less, pad more or start from a larger image")
 
 # %% ../nbs/01_model.ipynb #e716c86a
 class LayerRow(NamedTuple):
@@ -158,8 +175,8 @@ class LayerRow(NamedTuple):
     out_shape: tuple  # C×H×W
     n_params: int  # 0 where a row above has counted them
     n_macs: int | None  # multiply-accumulates; None: unknown
-    field: tuple | str | None  # pixels that one output sees, per dimension; 'all' of them; None: unknown
-    step: tuple | None  # pixels from one output to the next, per dimension; None: none, or unknown
+    field: tuple | str | None  # pixels one output sees, per dimension; or 'all'; None: unknown
+    step: tuple | None  # pixels from output to output, per dimension; None: none, or unknown
 
 class Summary:
     "The rows and totals of `summary`; shows itself as a table."
@@ -178,22 +195,29 @@ class Summary:
     @property
     def _cells(self):
         "The table as text: its head, its rows, its totals."
-        def step(r): return "" if r.step is None else str(r.step[0]) if len(set(r.step)) == 1 else _by(r.step)
-        def field(r): return r.field if r.field == "all" else "?" if r.field is None else _by(r.field)
+        def step(r):
+            if r.step is None: return ""
+            return str(r.step[0]) if len(set(r.step)) == 1 else _by(r.step)
+        def field(r):
+            if r.field is None: return "?"
+            return r.field if r.field == "all" else _by(r.field)
         def count(n): return "?" if n is None else f"{n:,}"
         head = ["layer", "kind", "output", "parameters", "MACs", "field", "step"]
-        body = [[r.name, r.kind, _by(r.out_shape), count(r.n_params), count(r.n_macs), field(r), step(r)] for r in self.rows]
+        body = [[r.name, r.kind, _by(r.out_shape), count(r.n_params), count(r.n_macs),
+                 field(r), step(r)] for r in self.rows]
         elsewhere = self.n_params - sum(r.n_params for r in self.rows)
         if elsewhere: body.append(["(elsewhere)", "", "", count(elsewhere), "?", "", ""])
         unknown = elsewhere or any(r.n_macs is None for r in self.rows)
-        return head, body, ["total", "", "", count(self.n_params), ("≥ " if unknown else "") + count(self.n_macs), "", ""]
+        macs = ("≥ " if unknown else "") + count(self.n_macs)
+        return head, body, ["total", "", "", count(self.n_params), macs, "", ""]
 
     def __repr__(self):
         head, body, total = self._cells
         widths = [max(map(len, column)) for column in zip(head, *body, total)]
         line = "  ".join("─" * w for w in widths)
         def text(row):
-            return "  ".join(f"{c:{'<' if i < 2 else '>'}{w}}" for i, (c, w) in enumerate(zip(row, widths))).rstrip()
+            aligned = zip(row, widths, "<<" + ">" * len(row))
+            return "  ".join(f"{cell:{side}{width}}" for cell, width, side in aligned).rstrip()
         return "\n".join([self.title, "", text(head), line, *map(text, body), line, text(total)])
 
     def _repr_markdown_(self):
@@ -201,7 +225,8 @@ class Summary:
         def text(row): return "| " + " | ".join(row) + " |"
         coded = [[f"`{row[0]}`", *row[1:]] for row in body]
         bold = [f"**{c}**" if c else "" for c in total]
-        return "\n".join([text(head), "|:--|:--|--:|--:|--:|--:|--:|", *map(text, coded), text(bold)])
+        rule = "|:--|:--|--:|--:|--:|--:|--:|"
+        return "\n".join([text(head), rule, *map(text, coded), text(bold)])
 
 # %% ../nbs/01_model.ipynb #8f344972
 def _twin(model):
@@ -211,8 +236,9 @@ def _twin(model):
         return nn.Parameter(twin, t.requires_grad) if isinstance(t, nn.Parameter) else twin
     stray = (v for m in model.modules() for v in vars(m).values() if isinstance(v, torch.Tensor))
     tensors = {id(t): empty(t) for t in (*model.parameters(), *model.buffers(), *stray)}
-    hooks = {id(h): type(h)() for m in model.modules() for h in (m._forward_hooks, m._forward_pre_hooks)}
-    return copy.deepcopy(model, tensors | hooks).eval()
+    hooks = [h for m in model.modules() for h in (m._forward_hooks, m._forward_pre_hooks)]
+    unhooked = {id(h): type(h)() for h in hooks}
+    return copy.deepcopy(model, tensors | unhooked).eval()
 
 def _layers(model, name=""):
     "The layers of `model`, each after its dotted name."
@@ -227,13 +253,17 @@ def summary(
     model: nn.Module,  # built of standard layers; it is not run or changed
     in_shape: tuple,  # of one input, without N: C×H×W for images, (n_features,) for vectors
 ) -> Summary:  # its `rows`, `n_params`, `n_macs`; shows itself as a table
-    "For each layer, in the order in which they run: output shape, parameters, multiply-accumulates and receptive field."
-    if not isinstance(model, nn.Module): raise TypeError(f"summary takes a model, such as SimpleCNN(), not {model!r}")
+    "Output shape, parameters, multiply-accumulates and receptive field of each layer, in order."
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"summary takes a model, such as SimpleCNN(), not {model!r}")
     in_shape = tuple(in_shape) if isinstance(in_shape, (tuple, list)) else in_shape
-    if not isinstance(in_shape, tuple) or not in_shape or not all(isinstance(n, int) and n > 0 for n in in_shape):
-        raise ValueError(f"in_shape must be the shape of one input without N, such as (1, 28, 28), not {in_shape!r}")
+    counts = isinstance(in_shape, tuple) and all(isinstance(n, int) and n > 0 for n in in_shape)
+    if not counts or not in_shape:
+        raise ValueError("in_shape must be the shape of one input without N, "
+                         f"such as (1, 28, 28), not {in_shape!r}")
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
-        raise ValueError("the model has lazy layers, which do not know their shapes yet; run one batch through it first")
+        raise ValueError("the model has lazy layers, which do not know their shapes yet; "
+                         "run one batch through it first")
     twin, rows, running, counted = _twin(model), [], [], set()
     names = {}
     for name, layer in _layers(twin): names.setdefault(layer, name)
@@ -261,6 +291,9 @@ def summary(
     try:
         with torch.no_grad(), _FollowFields(): twin(x)
     except (RuntimeError, ValueError, IndexError) as e:
-        where = f"{running[-1]}: " if running else f"after {rows[-1].name} ({_by(rows[-1].out_shape)}): " if rows else ""
+        where = ""
+        if running: where = f"{running[-1]}: "
+        elif rows: where = f"after {rows[-1].name} ({_by(rows[-1].out_shape)}): "
         raise ValueError(f"{where}{e}") from e
-    return Summary(rows, sum(p.numel() for p in model.parameters()), f"{type(model).__name__} on {_by(in_shape)}")
+    n_params = sum(p.numel() for p in model.parameters())
+    return Summary(rows, n_params, f"{type(model).__name__} on {_by(in_shape)}")
