@@ -178,4 +178,4 @@ def main(argv=None): # the words after `mnist-cnn`; None: those of this process
         return 1
 
 # %% ../nbs/09_cli.ipynb #da1704e4
-if __name__ == "__main__": sys.exit(main())
+if __name__ == "__main__" and "__file__" in globals(): sys.exit(main())  # as a program; a notebook has no file
