@@ -53,8 +53,8 @@ class SimpleCNN(nn.Module):
     ) -> torch.Tensor:  # logits, N×n_classes
         if x.shape[1:] != (1, 28, 28) or not x.is_floating_point():
             raise ValueError(_input_error(x))
-        x = self.pool(F.relu(self.conv1(x)))
-        x = self.pool(F.relu(self.conv2(x)))
+        x = F.relu(self.pool(self.conv1(x)))
+        x = F.relu(self.pool(self.conv2(x)))
         x = F.relu(self.fc1(x.flatten(1)))
         return self.fc2(x)
 

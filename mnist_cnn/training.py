@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['set_seed', 'default_device', 'evaluating', 'device_of', 'Score', 'evaluate', 'Epoch', 'History', 'plot_history',
-           'fit', 'save_weights', 'load_weights']
+           'FlatAdam', 'fit', 'save_weights', 'load_weights']
 
 # %% ../nbs/03_training.ipynb #efd7d5f9
 import random, sys, time, zipfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,6 +16,7 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.optim.adam import adam
 from tqdm import tqdm
 
 from .data import Batches, atomic_write
@@ -147,6 +148,43 @@ def _channels_last(model, wanted):
         if wanted: model.to(memory_format=torch.contiguous_format)
 
 # %% ../nbs/03_training.ipynb #491a2f2e
+class FlatAdam:
+    "Adam that makes its parameters, and their gradients, parts of two long tensors until it is released"
+    def __init__(self,
+                 params, # parameters, all of one type and on one device
+                 lr=1e-3): # learning rate
+        self.params, self.lr = list(params), lr
+        kinds = {(p.dtype, p.device) for p in self.params}
+        if len(kinds) != 1:
+            raise ValueError(f"the parameters are of {len(kinds)} kinds (type and device), expected 1; "
+                             "pass opt=torch.optim.Adam(model.parameters()) for such a model.")
+        for p in self.params:  # one with gaps between its numbers is packed first
+            if p.numel() != 1 + sum((n - 1) * step for n, step in zip(p.shape, p.stride())): p.data = p.data.contiguous()
+        self.weight = torch.cat([p.detach().as_strided([p.numel()], [1]) for p in self.params])
+        self.grad, self.mean, self.square = [torch.zeros_like(self.weight) for _ in range(3)]
+        self.n_steps = torch.zeros((), device=self.weight.device)
+        start = 0
+        for p in self.params:
+            p.grad = self.grad.as_strided(p.shape, p.stride(), start)
+            p.data = self.weight.as_strided(p.shape, p.stride(), start)
+            start += p.numel()
+
+    def zero_grad(self):
+        "Clear the gradients"
+        self.grad.zero_()
+
+    @torch.no_grad()
+    def step(self):
+        "Move the parameters once"
+        adam([self.weight], [self.grad], [self.mean], [self.square], [], [self.n_steps], lr=self.lr,
+             beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0., amsgrad=False, maximize=False,
+             fused=self.weight.device.type in ("cpu", "cuda", "mps"))
+
+    def release(self):
+        "Give each parameter a tensor of its own again, and no gradient"
+        for p in self.params: p.data, p.grad = p.data.clone(), None
+
+# %% ../nbs/03_training.ipynb #91cdf0f3
 def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in place
         train, # what yields batches (xb, yb) and has a length: `Batches`, a `DataLoader`
         valid=None, # batches on which to measure the accuracy after each epoch as well
@@ -178,8 +216,10 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
 
     # An optimizer's state has the memory order of the weights it began with,
     # so that order is changed only under an optimizer that begins and ends here.
-    with bar, _channels_last(model, opt is None and device.type == "cpu"):
-        if opt is None: opt = torch.optim.Adam(model.parameters(), lr, fused=device.type in ("cpu", "cuda", "mps"))
+    with bar, _channels_last(model, opt is None and device.type == "cpu"), ExitStack() as at_end:
+        if opt is None:
+            opt = FlatAdam([p for p in model.parameters() if p.requires_grad], lr)
+            at_end.callback(opt.release)
         record(0, None, time.perf_counter())
         for epoch in range(1, n_epochs + 1):
             start = time.perf_counter()
@@ -192,7 +232,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
                 opt.zero_grad()
                 loss.backward()
                 opt.step()
-                total += loss.detach() * len(yb)
+                total.add_(loss.detach(), alpha=len(yb))
                 n += len(yb)
                 if i % 100 == 0 or i == len(train):  # not at every step, since a GPU must stop to tell
                     mean = total.item() / n
