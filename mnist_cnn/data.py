@@ -195,7 +195,8 @@ class Batches:
                  device=None, # where the data is kept; None: where it is
                  mean=0., # subtracted from pixels in [0, 1] …
                  std=1., # … which are then divided by this
-                 drop_last=False): # leave out a last batch that is smaller?
+                 drop_last=False, # leave out a last batch that is smaller?
+                 share=(0, 1)): # (r, n): of each batch only each n-th sample, from the r-th on, for one of n processes
         x, y = torch.as_tensor(x), torch.as_tensor(y)
         if len(x) != len(y):
             raise ValueError(f"{len(x):,} images but {len(y):,} targets; expected one target for each image.")
@@ -207,6 +208,7 @@ class Batches:
         if not std > 0: raise ValueError(f"std is {std!r}; expected a positive number.")
         self.x, self.y = x.to(device), y.to(device)
         self.bs, self.shuffle, self.mean, self.std, self.drop_last = bs, shuffle, mean, std, drop_last
+        self.share = share
 
     @property
     def n(self): return len(self.x) // self.bs * self.bs if self.drop_last else len(self.x)
@@ -226,11 +228,12 @@ class Batches:
         for i in range(0, self.n, step):
             part = slice(i, min(i + step, self.n))
             if self.shuffle: part = order[part]
-            yield from zip(self.pixels(self.x[part]).split(self.bs), self.y[part].split(self.bs))
+            for xb, yb in zip(self.pixels(self.x[part]).split(self.bs), self.y[part].split(self.bs)):
+                yield (xb, yb) if self.share == (0, 1) else (xb[slice(*self.share)], yb[slice(*self.share)])
 
     def with_bs(self, bs, shuffle=False):
         "The same data in batches of another size; the data is not copied"
-        return Batches(self.x, self.y, bs, shuffle, None, self.mean, self.std, self.drop_last)
+        return Batches(self.x, self.y, bs, shuffle, None, self.mean, self.std, self.drop_last, self.share)
 
 # %% ../nbs/02_data.ipynb #1266e70b
 def _grey(image):
