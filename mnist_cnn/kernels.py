@@ -70,7 +70,6 @@ def plan(model, # `nn.Sequential` of blocks and linear layers, or a model with t
 # %% ../nbs/10_kernels.ipynb #11cc029c
 def _compiler():
     "The C compiler's command"
-    _require(os.environ.get("MNIST_CNN_KERNELS", "1") != "0", "MNIST_CNN_KERNELS=0 is set")
     _require(sys.platform != "win32", "there are no kernels for Windows")
     found = os.environ.get("CC") or next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     _require(found, "no C compiler (cc, gcc or clang) is there")
@@ -221,5 +220,6 @@ def fused(model, # as `plan` takes it
           shape=(1, 28, 28), # of one image, C×H×W
           max_bs=512): # largest batch for gradients
     "The kernels of `model`, compiled if need be; `Unfit` if there are none"
+    _require(os.environ.get("MNIST_CNN_KERNELS", "1") != "0", "MNIST_CNN_KERNELS=0 is set")
     convs, sizes, _ = plan(model, shape)
     with _lock: return _fused(tuple(convs), tuple(sizes), max_bs, torch.get_num_threads())

@@ -55,7 +55,7 @@ def device_of(model): # any `nn.Module`
 def _kernels(model, batches, n_epochs=1):
     "The kernels for `model`, if there are any and `batches` are enough work to be worth compiling them"
     shape, work = getattr(batches, "shape", None), n_epochs * getattr(batches, "n", 0)
-    try: return fused(model, shape, max(512, batches.bs)) if shape and work >= 10_000 else None
+    try: return fused(model, shape, max(512, batches.bs)) if shape and work >= 5_000 else None
     except Unfit: return None
 
 class Alone:

@@ -33,26 +33,28 @@ INLINE float total(vec v) { float s = 0; for (int i = 0; i < V; i++) s += v[i]; 
 // ---- Convolution, pool and ReLU as one -----------------------------------------------------------------------------
 
 /* out = relu(maxpool(conv(a))), and in `which` the place of each maximum, 0 to 3, or 4 where ReLU gives 0.
-The four outputs under a pool, for 2 × V channels, are summed in registers and never stored.
-`row`, `col` and `chan` are the steps of `out`. */
+The four outputs under a pool are summed in registers and never stored, for two vectors of channels at once or, where only
+one is left, for two neighbouring windows: a processor wants eight sums to work on. `row`, `col`, `chan` are the steps of `out`. */
 INLINE void conv_forward(const int CI, const int CO, const int K, const int WP, const int PH, const int PW,
         const float *a, const float *w, const float *b, float *out, int row, int col, int chan, uint8_t *which) {
-    for (int py = 0; py < PH; py++) for (int px = 0; px < PW; px++) for (int o = 0; o < CO; o += 2 * V) {
-        const int two = o + V < CO;
+    for (int o = 0; o < CO; o += 2 * V) for (int py = 0; py < PH; py++) for (int px = 0; px < PW; ) {
+        const int two = o + V < CO, last = px + 1 == PW, next = two || last ? 0 : 2 * CI;
         vec s[4][2];
-        for (int p = 0; p < 4; p++) s[p][0] = load(b + o), s[p][1] = two ? load(b + o + V) : (vec){};
+        for (int p = 0; p < 4; p++) s[p][0] = load(b + o), s[p][1] = load(b + o + two * V);
         for (int ky = 0; ky < K; ky++) for (int kx = 0; kx < K; kx++) {
-            const float *q = a + ((2 * py + ky) * WP + 2 * px + kx) * CI, *u = w + (ky * K + kx) * CI * CO + o;
+            const float *q = a + ((2 * py + ky) * WP + 2 * px + kx) * CI, *r = q + next;
+            const float *u = w + (ky * K + kx) * CI * CO + o;
             #pragma GCC unroll 4
-            for (int c = 0; c < CI; c++, q++, u += CO) {
-                vec w0 = load(u), w1 = two ? load(u + V) : (vec){};
-                s[0][0] += q[0] * w0;              s[0][1] += q[0] * w1;
-                s[1][0] += q[CI] * w0;             s[1][1] += q[CI] * w1;
-                s[2][0] += q[WP * CI] * w0;        s[2][1] += q[WP * CI] * w1;
-                s[3][0] += q[(WP + 1) * CI] * w0;  s[3][1] += q[(WP + 1) * CI] * w1;
+            for (int c = 0; c < CI; c++, q++, r++, u += CO) {
+                vec w0 = load(u), w1 = two ? load(u + V) : w0;
+                s[0][0] += q[0] * w0;              s[0][1] += r[0] * w1;
+                s[1][0] += q[CI] * w0;             s[1][1] += r[CI] * w1;
+                s[2][0] += q[WP * CI] * w0;        s[2][1] += r[WP * CI] * w1;
+                s[3][0] += q[(WP + 1) * CI] * w0;  s[3][1] += r[(WP + 1) * CI] * w1;
             }
         }
-        for (int h = 0; h < 1 + two; h++) {
+        for (int h = 0; h < 2; h++) {
+            const int x = px + (h && !two && !last), c = o + (two ? h * V : 0);
             vec most = s[0][h];
             ints place = {};
             for (int p = 1; p < 4; p++) {
@@ -63,20 +65,24 @@ INLINE void conv_forward(const int CI, const int CO, const int K, const int WP, 
             ints off = most <= 0;
             most = (vec)(~off & (ints)most);
             place = choose(off, (ints){} + 4, place);
-            float *y = out + py * row + px * col + (o + h * V) * chan;
+            float *y = out + py * row + x * col + c * chan;
             if (chan == 1) save(y, most);
             else for (int j = 0; j < V; j++) y[j * chan] = most[j];
-            if (which) *(bytes *)(which + (py * PW + px) * CO + o + h * V) = __builtin_convertvector(place, bytes);
+            if (which) *(bytes *)(which + (py * PW + x) * CO + c) = __builtin_convertvector(place, bytes);
         }
+        px += 2 - (two || last);
     }
 }
 
-/* Adds to the gradients dw (O×K×K×I), db and dx. Behind a pool and a ReLU at most one in four outputs of the convolution
-has a gradient, so for each channel we list those and skip the others. */
+/* Floats in a row of a kernel, K×I, in whole vectors */
+#define ROW(K, CI) (((K) * (CI) + V - 1) / V * V)
+
+/* Adds to the gradients dw (O×K rows), db and, but for the first layer, dx. Behind a pool and a ReLU at most one in four
+outputs of the convolution has a gradient, so for each channel we list those and skip the others. */
 INLINE void conv_backward(const int CI, const int CO, const int K, const int WP, const int PH, const int PW,
         const float *a, const float *w, const float *g, int row, int col, int chan, const uint8_t *which,
         float *dw, float *db, float *dx) {
-    const int corner[5] = {0, CI, WP * CI, (WP + 1) * CI, 0}, N = K * CI / V;
+    const int corner[5] = {0, CI, WP * CI, (WP + 1) * CI, 0}, N = ROW(K, CI) / V;
     int place[PH * PW + 1];
     float value[PH * PW + 1];
     for (int o = 0; o < CO; o++) {
@@ -89,46 +95,24 @@ INLINE void conv_backward(const int CI, const int CO, const int K, const int WP,
         }
         for (int i = 0; i < n; i++) db[o] += value[i];
         for (int ky = 0; ky < K; ky++) {
-            float *d = dw + (o * K + ky) * K * CI;
-            const float *u = w + (o * K + ky) * K * CI;
-            vec s[N], t[N];
-            for (int j = 0; j < N; j++) s[j] = load(d + j * V), t[j] = load(u + j * V);
+            float *d = dw + (o * K + ky) * N * V;
+            vec s[N];
+            for (int j = 0; j < N; j++) s[j] = load(d + j * V);
             for (int i = 0; i < n; i++) {
                 const float *q = a + place[i] + ky * WP * CI, v = value[i];
                 #pragma GCC unroll 16
                 for (int j = 0; j < N; j++) s[j] += v * load(q + j * V);
             }
+            for (int j = 0; j < N; j++) save(d + j * V, s[j]);
+            if (CI % V) continue;  // the first layer
+            const float *u = w + (o * K + ky) * K * CI;
+            for (int j = 0; j < N; j++) s[j] = load(u + j * V);
             for (int i = 0; i < n; i++) {
                 float *q = dx + place[i] + ky * WP * CI, v = value[i];
                 #pragma GCC unroll 16
-                for (int j = 0; j < N; j++) save(q + j * V, load(q + j * V) + v * t[j]);
+                for (int j = 0; j < N; j++) save(q + j * V, load(q + j * V) + v * s[j]);
             }
-            for (int j = 0; j < N; j++) save(d + j * V, s[j]);
         }
-    }
-}
-
-/* The same for a first layer, of one channel, whose input needs no gradient; here dw is K×K×O. */
-INLINE void first_backward(const int CO, const int K, const int WP, const int PH, const int PW,
-        const float *a, const float *g, int row, int col, const uint8_t *which, float *dw, float *db) {
-    for (int o = 0; o < CO; o += V) {
-        vec s[K * K], sum = load(db + o);
-        for (int t = 0; t < K * K; t++) s[t] = load(dw + t * CO + o);
-        for (int py = 0; py < PH; py++) for (int px = 0; px < PW; px++) {
-            ints place = __builtin_convertvector(*(const bytes *)(which + (py * PW + px) * CO + o), ints);
-            vec v = load(g + py * row + px * col + o), part[4];
-            for (int p = 0; p < 4; p++) part[p] = (vec)((place == p) & (ints)v);
-            sum += part[0] + part[1] + part[2] + part[3];
-            #pragma GCC unroll 8
-            for (int ky = 0; ky < K; ky++)
-                #pragma GCC unroll 8
-                for (int kx = 0; kx < K; kx++) {
-                    const float *q = a + (2 * py + ky) * WP + 2 * px + kx;
-                    s[ky * K + kx] += part[0] * q[0] + part[1] * q[1] + part[2] * q[WP] + part[3] * q[WP + 1];
-                }
-        }
-        for (int t = 0; t < K * K; t++) save(dw + t * CO + o, s[t]);
-        save(db + o, sum);
     }
 }
 
@@ -197,8 +181,7 @@ typedef struct {
         conv_forward(CI, CO, K, W + 2 * P, POOLED(H, K, P), POOLED(W, K, P), a, w, b, out, row, col, chan, which); } \
     static void backward##l(const float *a, const float *w, const float *g, int row, int col, int chan, const uint8_t *which, \
                             float *dw, float *db, float *dx) { \
-        if (CI == 1) first_backward(CO, K, W + 2 * P, POOLED(H, K, P), POOLED(W, K, P), a, g, row, col, which, dw, db); \
-        else conv_backward(CI, CO, K, W + 2 * P, POOLED(H, K, P), POOLED(W, K, P), a, w, g, row, col, chan, which, dw, db, dx); }
+        conv_backward(CI, CO, K, W + 2 * P, POOLED(H, K, P), POOLED(W, K, P), a, w, g, row, col, chan, which, dw, db, dx); }
 #define ENTRY(l, CI, CO, K, P, H, W) {CI, CO, K, P, H, W, forward##l, backward##l},
 CONVS(DEFINE)
 static const conv convs[N_CONVS] = {CONVS(ENTRY)};
@@ -227,6 +210,8 @@ static int padded(int l) { return (convs[l].h + 2 * convs[l].pad) * (convs[l].w 
 static int ph(int l) { return POOLED(convs[l].h, convs[l].k, convs[l].pad); }
 static int pw(int l) { return POOLED(convs[l].w, convs[l].k, convs[l].pad); }
 static int n_weights(int l) { return convs[l].co * convs[l].k * convs[l].k * convs[l].ci; }
+static int n_rows(int l) { return convs[l].co * convs[l].k; }
+static int row(int l) { return ROW(convs[l].k, convs[l].ci); }
 
 net *net_new(int n_threads, int n_max) {
     n_max = (n_max + G - 1) / G * G;
@@ -247,12 +232,12 @@ net *net_new(int n_threads, int n_max) {
         k->dflat = zeros(4 * sizes[0] + 64);
         for (int l = 0; l < N_CONVS; l++) {
             for (int g = 0; g < G; g++) {
-                k->a[g][l] = zeros(4 * padded(l) + 64);
+                k->a[g][l] = zeros(4 * padded(l) + 64);  // a row in whole vectors may reach beyond the last pixel
                 k->which[g][l] = zeros(ph(l) * pw(l) * convs[l].co + 64);
             }
             k->dx[l] = zeros(4 * padded(l) + 64);
-            k->dw[l] = zeros(4 * (n_weights(l) + convs[l].co));
-            k->db[l] = k->dw[l] + n_weights(l);
+            k->dw[l] = zeros(4 * (n_rows(l) * row(l) + convs[l].co));
+            k->db[l] = k->dw[l] + n_rows(l) * row(l);
         }
     }
     return t;
@@ -323,7 +308,7 @@ double net_gradient(net *t, const float *w, const float *x, const int64_t *y, in
     {
         const int me = omp_get_thread_num(), T = omp_get_num_threads();
         worker *k = t->workers + me;
-        for (int l = 0; l < N_CONVS; l++) memset(k->dw[l], 0, 4 * (n_weights(l) + convs[l].co));
+        for (int l = 0; l < N_CONVS; l++) memset(k->dw[l], 0, 4 * (n_rows(l) * row(l) + convs[l].co));
         #pragma omp for schedule(static)
         for (int n0 = 0; n0 < n; n0 += G) {
             const int m = n - n0 < G ? n - n0 : G;
@@ -351,13 +336,16 @@ double net_gradient(net *t, const float *w, const float *x, const int64_t *y, in
             linear_dw(sizes[l], O, O * me / T, O * (me + 1) / T, n, t->dy[l + 1], t->y[l], d, d + sizes[l] * O);
         }
         for (int l = 0; l < N_CONVS; l++) {
-            const int all = n_weights(l) + convs[l].co, per = n_weights(l) / convs[l].co, co = convs[l].co;
-            float *sum = t->workers[0].dw[l], *d = grad + t->weight[l];
-            for (int i = all * me / T; i < all * (me + 1) / T; i++) {
-                float s = sum[i];
-                for (int q = 1; q < T; q++) s += t->workers[q].dw[l][i];
-                if (convs[l].ci == 1 && i < n_weights(l)) d[i % co * per + i / co] = s;
-                else d[i] = s;
+            const int rows = n_rows(l), n = convs[l].k * convs[l].ci, co = convs[l].co;
+            for (int r = rows * me / T; r < rows * (me + 1) / T; r++) for (int j = 0; j < n; j++) {
+                float s = 0;
+                for (int q = 0; q < T; q++) s += t->workers[q].dw[l][r * row(l) + j];
+                grad[t->weight[l] + r * n + j] = s;
+            }
+            for (int o = co * me / T; o < co * (me + 1) / T; o++) {
+                float s = 0;
+                for (int q = 0; q < T; q++) s += t->workers[q].db[l][o];
+                grad[t->weight[l] + n_weights(l) + o] = s;
             }
         }
     }
