@@ -23,11 +23,12 @@ def _number(kind, least, name):
 def _device(text):
     "A torch device that is there"
     import torch
-    try: device = torch.empty(0, device=text).device
+    try: torch.empty(0, device=text)
     except (RuntimeError, AssertionError, NotImplementedError):
         there = ["cpu"]
         if torch.accelerator.is_available(): there.append(torch.accelerator.current_accelerator().type)
         raise argparse.ArgumentTypeError(f"{text!r} is not a device of this machine; it has {' and '.join(there)}") from None
+    device = torch.device(text)
     if device.type == "meta": raise argparse.ArgumentTypeError("'meta' holds no data; choose another device")
     return device
 
@@ -89,8 +90,13 @@ def _check_writable(path):
     with tempfile.TemporaryFile(dir=path.parent): pass
 
 def train(args):
-    "`mnist-cnn train`"
-    _check_writable(args.out)
+    "`mnist-cnn train`; started by torchrun, as one of the processes that train together"
+    if os.environ.get("RANK", "0") == "0": _check_writable(args.out)
+    from mnist_cnn.distributed import process_group
+    with process_group(getattr(args, "device", None)) as group: _train(args, group)
+
+def _train(args, group):
+    "Train in a `group`, whose first process alone speaks and writes"
     from mnist_cnn.data import Batches, atomic_write, load_tensors
     from mnist_cnn.evaluation import accuracy, accuracy_interval
     from mnist_cnn.model import SimpleCNN
@@ -101,14 +107,18 @@ def train(args):
     test = Batches(*load_tensors(train=False, root=root), 32, device=device)
     model = SimpleCNN().to(device)
     n_params = sum(p.numel() for p in model.parameters())
-    print(f"SimpleCNN, {n_params:,} parameters, on {device}; {training.n:,} training and {test.n:,} test images, "
-          f"batches of {args.bs}", flush=True)
+    where = device if group.n_ranks == 1 else f"{group.n_ranks} × {device}"
+    if group.rank == 0:
+        print(f"SimpleCNN, {n_params:,} parameters, on {where}; {training.n:,} training and {test.n:,} test images, "
+              f"batches of {args.bs}", flush=True)
     before = accuracy(model, test)
     def show(e):
         said = f"loss {e.loss:.4f}   {e.seconds:.1f} s" if e.epoch else f"test accuracy {before:7.2%}"
         name = f"epoch {e.epoch}" if e.epoch else "before"
         print(f"{name:9} training accuracy {e.train_accuracy:7.2%}   {said}", flush=True)
-    history = fit(model, training, n_epochs=args.n_epochs, lr=args.lr, device=device, on_epoch=show)
+    history = fit(model, training, n_epochs=args.n_epochs, lr=args.lr, device=device, on_epoch=show,
+                  group=group)
+    if group.rank > 0: return
     after, seconds = accuracy(model, test), sum(e.seconds for e in history)
     low, high = accuracy_interval(after, test.n)
     print(f"after     training accuracy {history[-1].train_accuracy:7.2%}   test accuracy {after:7.2%} "

@@ -291,6 +291,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
           _interruptible(checkpoint and group.n_ranks == 1) as pressed):
         state = group.same(load_checkpoint(checkpoint) if resume and first and Path(checkpoint).exists() else None)
         if state: model.load_state_dict(state["model"])
+        elif group.n_ranks > 1: model.load_state_dict(group.same({k: v.cpu() for k, v in model.state_dict().items()}))
         if opt is None:
             opt = FlatAdam([p for p in model.parameters() if p.requires_grad], lr)
             at_end.callback(opt.release)
@@ -308,15 +309,17 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
             bar.n = (epoch - 1) * len(train)
             bar.set_description(f"epoch {epoch}/{n_epochs}")
             model.train()
-            start, begun, batches = time.perf_counter(), _random_states(device), enumerate(train, 1)
+            start, begun, batches = time.perf_counter(), group.same(_random_states(device)), enumerate(train, 1)
+            _set_random_states(begun, device)
             total, n = torch.zeros((), device=device, dtype=torch.float64), 0
             if middle:
                 _set_random_states(middle["begun"], device)
                 begun, batches, now = middle["begun"], enumerate(train, 1), state["random"]
                 for _ in range(middle["batch"]): next(batches)
                 _set_random_states(now, device)
-                start, n = start - middle["seconds"], middle["n"]
-                total, middle = total + middle["total"], None
+                start -= middle["seconds"]
+                if first: total, n = total + middle["total"], middle["n"]
+                middle = None
             for i, (xb, yb) in batches:
                 xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
                 loss = loss_fn(model(xb), yb)
@@ -324,10 +327,10 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
                 loss.backward()
                 group.average([opt.grad] if isinstance(opt, FlatAdam) else [p.grad for p in model.parameters()], len(yb))
                 opt.step()
-                total.add_(loss.detach(), alpha=len(yb))
+                if len(yb): total.add_(loss.detach(), alpha=len(yb))  # a small last batch may leave nothing for this process
                 n += len(yb)
                 if i % 100 == 0 or i == len(train):  # not at every step, since a GPU must stop to tell
-                    mean = total.item() / n
+                    mean = total.item() / max(1, n)
                     if not np.isfinite(mean):
                         raise FloatingPointError(f"the loss became {mean} in epoch {epoch}, by batch {i} of {len(train)}. "
                                                  "Use a lower learning rate, and see that the pixels are finite.")
