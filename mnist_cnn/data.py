@@ -212,10 +212,12 @@ class Batches:
 
     @property
     def n(self): return len(self.x) // self.bs * self.bs if self.drop_last else len(self.x)
+    @property
+    def shape(self): return tuple(self.x.shape[1:])  # of one image
     def __len__(self): return -(-self.n // self.bs)
     def __repr__(self):
         order = "shuffled" if self.shuffle else "in order"
-        return f"Batches({len(self)} × {self.bs} of {tuple(self.x.shape[1:])}, {order}, on {self.x.device})"
+        return f"Batches({len(self)} × {self.bs} of {self.shape}, {order}, on {self.x.device})"
 
     def pixels(self, x):
         "Floats of the images `x`, as the batches hold them"

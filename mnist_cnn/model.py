@@ -58,6 +58,12 @@ class SimpleCNN(nn.Module):
         x = F.relu(self.fc1(x.flatten(1)))
         return self.fc2(x)
 
+    def as_sequential(self):
+        "The same function as a chain of layers, which are this model's own"
+        relu = nn.ReLU()
+        return nn.Sequential(self.conv1, self.pool, relu, self.conv2, self.pool, relu,
+                             nn.Flatten(), self.fc1, relu, self.fc2)
+
 # %% ../nbs/01_model.ipynb #68f88f73
 _CONVS = nn.Conv1d, nn.Conv2d, nn.Conv3d
 _TRANSPOSED = nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d

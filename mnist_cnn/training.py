@@ -10,6 +10,7 @@ __all__ = ['set_seed', 'default_device', 'evaluating', 'device_of', 'Alone', 'Sc
 import random, signal, sys, threading, time, zipfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -20,6 +21,7 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 from .data import Batches, atomic_write
+from .kernels import Unfit, flat_weights, fused, plan
 
 # %% ../nbs/03_training.ipynb #2a3f4f35
 def set_seed(seed=42): # for Python's, numpy's and torch's random numbers, on every device
@@ -50,6 +52,12 @@ def device_of(model): # any `nn.Module`
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 # %% ../nbs/03_training.ipynb #5d2ff8dd
+def _kernels(model, batches, n_epochs=1):
+    "The kernels for `model`, if there are any and `batches` are enough work to be worth compiling them"
+    shape, work = getattr(batches, "shape", None), n_epochs * getattr(batches, "n", 0)
+    try: return fused(model, shape, max(512, batches.bs)) if shape and work >= 10_000 else None
+    except Unfit: return None
+
 class Alone:
     "The group of a process that trains by itself; `mnist_cnn.distributed` has the group of many"
     rank, n_ranks = 0, 1
@@ -70,12 +78,15 @@ def evaluate(model, # gives logits N×classes
              group=Alone()): # processes of which each has its share of the batches
     "Loss and accuracy of `model`, on the device where it is"
     device, total, right, n = device_of(model), 0, 0, 0
+    answer = model
     if isinstance(batches, Batches):
         batches = batches.with_bs(64 if device.type == "cpu" else 4096)  # what suits a processor's cache, or a GPU
+        kernels = _kernels(model, batches)
+        if kernels: batches, answer = batches.with_bs(512), partial(kernels.logits, flat_weights(plan(model)[2]))
     with evaluating(model):
         for xb, yb in batches:
             xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
-            logits = model(xb)
+            logits = answer(xb)
             total += F.cross_entropy(logits, yb, reduction="sum")
             right += (logits.argmax(1) == yb).sum()
             n += len(yb)
@@ -183,9 +194,12 @@ class FlatAdam:
         self.grad.zero_()
 
     @torch.no_grad()
-    def step(self):
+    def step(self, kernels=None): # kernels of the model, if there are any
         "Move the parameters once"
-        adam([self.weight], [self.grad], [self.mean], [self.square], [], [self.n_steps], lr=self.lr,
+        if kernels:
+            self.n_steps += 1
+            kernels.adam(self.weight, self.grad, self.mean, self.square, self.lr, *self.betas, self.eps, self.n_steps.item())
+        else: adam([self.weight], [self.grad], [self.mean], [self.square], [], [self.n_steps], lr=self.lr,
              beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=0., amsgrad=False, maximize=False,
              fused=self.weight.device.type in ("cpu", "cuda", "mps"))
 
@@ -292,6 +306,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
         state = group.same(load_checkpoint(checkpoint) if resume and first and Path(checkpoint).exists() else None)
         if state: model.load_state_dict(state["model"])
         elif group.n_ranks > 1: model.load_state_dict(group.same({k: v.cpu() for k, v in model.state_dict().items()}))
+        kernels = _kernels(model, train, n_epochs) if opt is None and loss_fn is F.cross_entropy else None
         if opt is None:
             opt = FlatAdam([p for p in model.parameters() if p.requires_grad], lr)
             at_end.callback(opt.release)
@@ -322,12 +337,15 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
                 middle = None
             for i, (xb, yb) in batches:
                 xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
-                loss = loss_fn(model(xb), yb)
-                opt.zero_grad()
-                loss.backward()
+                if kernels: loss = kernels.gradient(opt.weight, opt.grad, xb, yb)
+                else:
+                    loss = loss_fn(model(xb), yb)
+                    opt.zero_grad()
+                    loss.backward()
+                    loss = loss.detach()
                 group.average([opt.grad] if isinstance(opt, FlatAdam) else [p.grad for p in model.parameters()], len(yb))
-                opt.step()
-                if len(yb): total.add_(loss.detach(), alpha=len(yb))  # a small last batch may leave nothing for this process
+                opt.step(kernels) if kernels else opt.step()
+                if len(yb): total.add_(loss, alpha=len(yb))  # a small last batch may leave nothing for this process
                 n += len(yb)
                 if i % 100 == 0 or i == len(train):  # not at every step, since a GPU must stop to tell
                     mean = total.item() / max(1, n)

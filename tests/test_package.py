@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = [["conv"], ["model"], ["data"], ["training"], ["evaluation"], ["interpretation", "speed", "distributed", "playground"], ["cli"]]
+LAYERS = [["conv"], ["model"], ["data", "kernels"], ["training"], ["evaluation"], ["interpretation", "speed", "distributed", "playground"], ["cli"]]
 RANK = {name: i for i, names in enumerate(LAYERS) for name in names}
 
 
@@ -40,10 +40,11 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_what_it_should(wheel):
     assert wheel.stat().st_size < 13e6
     names = zipfile.ZipFile(wheel).namelist()
-    assert {f"mnist_cnn/{m}.py" for m in ("conv", "model", "data", "training", "evaluation", "cli")} <= set(names)
+    assert {f"mnist_cnn/{m}.py" for m in ("conv", "model", "data", "training", "evaluation", "cli", "kernels")} <= set(names)
     assert sum(n.startswith("mnist_cnn/mnist/") and n.endswith(".gz") for n in names) == 4
+    assert "mnist_cnn/native/kernels.c" in names
     assert "mnist_cnn/mnist/SOURCE.md" in names and any(n.endswith("/LICENSE") for n in names)
-    strange = [n for n in names if not re.match(r"mnist_cnn(/(\w+\.py|py\.typed|(mnist|static|weights)/[\w.-]+)|-[\w.]+\.dist-info/.*)$", n)]
+    strange = [n for n in names if not re.match(r"mnist_cnn(/(\w+\.py|py\.typed|(mnist|native|static|weights)/[\w.-]+)|-[\w.]+\.dist-info/.*)$", n)]
     assert not strange
 
 
