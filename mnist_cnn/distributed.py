@@ -25,8 +25,8 @@ class Together:
     def share(self, batches): # `Batches`, in the same order on every process
         "Of each batch, this process's samples"
         if not isinstance(batches, Batches):
-            raise TypeError(f"a group of processes cannot share a {type(batches).__name__}, expected Batches: hold the data in memory, "
-                            "Batches(x, y, bs, shuffle=True), or train with group=None.")
+            raise TypeError(f"a group of processes cannot share a {type(batches).__name__}, expected Batches. "
+                            "Hold the data in memory, as Batches(x, y, bs, shuffle=True), or train without a group.")
         mine = copy(batches)
         mine.share = (self.rank, self.n_ranks)
         return mine
@@ -72,10 +72,11 @@ def process_group(device=None): # kind of device, "cpu", "cuda", …; None: `def
         if device.index is not None:
             raise ValueError(f"device is {device}, expected {device.type}: each process takes the one of its own number.")
         if n_here > module.device_count():
-            raise ValueError(f"{n_here} processes on a machine with {module.device_count()} {device.type} devices: each needs one of its own. "
+            raise ValueError(f"{n_here} processes on a machine of {module.device_count()} {device.type} devices: each needs its own. "
                              "Start fewer (--nproc-per-node), or train on the cpu.")
         device = torch.device(device.type, here)
         module.set_device(device)  # from now on "cuda", without a number, means this one
-    dist.init_process_group(dist.get_default_backend_for_device(device), device_id=None if device.type == "cpu" else device)
+    backend = dist.get_default_backend_for_device(device)  # gloo for the cpu, nccl for cuda
+    dist.init_process_group(backend, device_id=None if device.type == "cpu" else device)
     try: yield Together(device)
     finally: dist.destroy_process_group()
