@@ -6,7 +6,7 @@
 __all__ = ['make_parser', 'train', 'evaluate', 'predict', 'main']
 
 # %% ../nbs/09_cli.ipynb #6b6bfb9d
-import argparse, os, sys, tempfile
+import argparse, hashlib, os, shlex, sys, tempfile, warnings
 from pathlib import Path
 
 # %% ../nbs/09_cli.ipynb #442b004d
@@ -34,6 +34,7 @@ def _device(text):
 
 # %% ../nbs/09_cli.ipynb #77f8a3c3
 _weights = Path("saved_models/CNN.pt")
+_defaults = {"n_epochs": 5, "bs": 16, "lr": 1e-3, "seed": 42}  # of `train`; a run that is resumed has its own
 
 def make_parser():
     "The parser of `mnist-cnn`'s options"
@@ -61,12 +62,21 @@ def make_parser():
     count_or_0 = _number(int, 0, "a whole number, 0 or more")
 
     sub = command("train", train, "train the network and save its weights and a plot of its accuracy")
-    sub.add_argument("--n-epochs", type=count_or_0, default=5, metavar="N", help="passes over the training set")
-    sub.add_argument("--bs", type=count, default=16, metavar="N", help="batch size")
-    sub.add_argument("--lr", type=_number(float, 1e-12, "a positive number"), default=1e-3, help="learning rate of Adam")
-    sub.add_argument("--seed", type=count_or_0, default=42, metavar="N", help="of the first weights and the order of the digits")
+    def setting(name, type, metavar, help):
+        "An option that is looked up in `_defaults`, or in a checkpoint, where it is not given"
+        default = _defaults[name.replace("-", "_")]
+        sub.add_argument(f"--{name}", type=type, metavar=metavar, default=argparse.SUPPRESS, help=f"{help} (default: {default})")
+    setting("n-epochs", count_or_0, "N", "passes over the training set")
+    setting("bs", count, "N", "batch size")
+    setting("lr", _number(float, 1e-12, "a positive number"), "LR", "learning rate of Adam")
+    setting("seed", count_or_0, "N", "of the first weights and the order of the digits")
+    sub.add_argument("--resume", action="store_true", default=argparse.SUPPRESS,
+                     help="go on with the run whose checkpoint lies beside the weights, to the weights that it would have had "
+                          "without a stop; its settings hold and need not be given again, and others are refused, "
+                          "save more epochs; without a checkpoint, begin at the start")
     sub.add_argument("--out", type=Path, default=_weights, metavar="FILE",
-                     help="where to save the weights; the plot is saved beside them, as a PNG")
+                     help="where to save the weights; the plot (.png) and the checkpoint, from which a stopped run goes on "
+                          "(.checkpoint), are saved beside them")
     root(sub)
 
     sub = command("evaluate", evaluate, "measure saved weights on the test set")
@@ -84,11 +94,44 @@ def _check_writable(path):
     "Raise an `OSError` or a `ValueError` if the file `path` cannot be written"
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; give the name of a file to write, such as {path / 'CNN.pt'}.")
-    if path.suffix == ".png":
-        raise ValueError(f"{path}: is the name of the plot, not of the weights; give one such as {path.with_suffix('.pt')}.")
+    for suffix, what in [(".png", "plot"), (".checkpoint", "checkpoint")]:
+        if path.suffix == suffix:
+            raise ValueError(f"{path}: is the name of the {what}, not of the weights; give one such as {path.with_suffix('.pt')}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent): pass
 
+# %% ../nbs/09_cli.ipynb #ab738792
+def _checkpoint(args): return args.out.with_suffix(".checkpoint")
+
+def _progress(state):
+    "How far the run of a checkpoint is, in words"
+    run, done, middle = state["run"], len(state["history"]) - 1, state["middle"]
+    return f"{done} of {run['n_epochs']} epochs" + (f" and {middle['batch']:,} of {run['batches']:,} batches" if middle else "")
+
+def _finished(state): return len(state["history"]) > state["run"]["n_epochs"]
+
+def _find_run(path, resume):
+    "The checkpoint in the file `path` if the run is to go on from it, and a line for the user"
+    from mnist_cnn.training import load_checkpoint
+    if resume and not path.exists(): return None, f"{path}: no checkpoint there; the run begins at the start"
+    try: state = load_checkpoint(path)
+    except (ValueError, OSError):
+        if resume: raise
+        return None, None  # nothing that anyone could go on from
+    if resume: return state, f"{path}: {_progress(state)} are done; the run goes on from there"
+    if _finished(state): return None, None
+    return None, f"{path}: holds an unfinished run ({_progress(state)}), which this one replaces; --resume would go on with it"
+
+def _kept(args):
+    "What an interrupted training leaves, and how to go on, in words"
+    if not getattr(args, "begun", False): return "nothing was saved."
+    from mnist_cnn.training import load_checkpoint
+    state, again = load_checkpoint(_checkpoint(args)), ["mnist-cnn", "train", "--resume"]
+    for name, default in [("root", None), ("out", _weights), ("device", None)]:
+        if getattr(args, name, default) != default: again += [f"--{name}", str(getattr(args, name))]
+    return f"{_checkpoint(args)} keeps {_progress(state)}. To go on: {shlex.join(again)}"
+
+# %% ../nbs/09_cli.ipynb #6dc9ae9f
 def train(args):
     "`mnist-cnn train`; started by torchrun, as one of the processes that train together"
     if os.environ.get("RANK", "0") == "0": _check_writable(args.out)
@@ -100,25 +143,39 @@ def _train(args, group):
     from mnist_cnn.data import Batches, atomic_write, load_tensors
     from mnist_cnn.evaluation import accuracy, accuracy_interval
     from mnist_cnn.model import SimpleCNN
-    from mnist_cnn.training import default_device, fit, save_weights, set_seed
+    from mnist_cnn.training import Epoch, default_device, fit, save_weights, set_seed
     device, root = getattr(args, "device", None) or default_device(), getattr(args, "root", None)
-    set_seed(args.seed)
-    training = Batches(*load_tensors(root=root), args.bs, shuffle=True, device=device)
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    first = group.rank == 0
+    state, said = group.same(_find_run(_checkpoint(args), restarted or "resume" in args) if first else None)
+    if said and first: print(said, flush=True)
+    args.begun = state is not None  # is there something of this run to go on from?
+    chosen = {k: getattr(args, k, (state["run"] if state else {}).get(k, default)) for k, default in _defaults.items()}
+    bs, seed = chosen.pop("bs"), chosen.pop("seed")
+    set_seed(seed)
+    training = Batches(*load_tensors(root=root), bs, shuffle=True, device=device)
     test = Batches(*load_tensors(train=False, root=root), 32, device=device)
+    digits = hashlib.sha256(training.x.cpu().numpy())
+    digits.update(training.y.cpu().numpy())
     model = SimpleCNN().to(device)
     n_params = sum(p.numel() for p in model.parameters())
     where = device if group.n_ranks == 1 else f"{group.n_ranks} × {device}"
-    if group.rank == 0:
+    if first:
         print(f"SimpleCNN, {n_params:,} parameters, on {where}; {training.n:,} training and {test.n:,} test images, "
-              f"batches of {args.bs}", flush=True)
+              f"batches of {bs}", flush=True)
     before = accuracy(model, test)
     def show(e):
+        args.begun = True
         said = f"loss {e.loss:.4f}   {e.seconds:.1f} s" if e.epoch else f"test accuracy {before:7.2%}"
         name = f"epoch {e.epoch}" if e.epoch else "before"
         print(f"{name:9} training accuracy {e.train_accuracy:7.2%}   {said}", flush=True)
-    history = fit(model, training, n_epochs=args.n_epochs, lr=args.lr, device=device, on_epoch=show,
-                  group=group)
-    if group.rank > 0: return
+    if state and first and not restarted:  # after a restart, the lines of the epochs before still stand there
+        for e in state["history"]: show(Epoch(*e))
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"mnist-cnn: warning: {message}", file=sys.stderr)
+        history = fit(model, training, **chosen, device=device, on_epoch=show, group=group, checkpoint=_checkpoint(args),
+                      resume=state is not None, settings={"bs": bs, "seed": seed, "SHA-256 of the digits": digits.hexdigest()[:16]})
+    if not first: return
     after, seconds = accuracy(model, test), sum(e.seconds for e in history)
     low, high = accuracy_interval(after, test.n)
     print(f"after     training accuracy {history[-1].train_accuracy:7.2%}   test accuracy {after:7.2%} "
@@ -179,7 +236,8 @@ def main(argv=None): # the words after `mnist-cnn`; None: those of this process
     args = make_parser().parse_args(argv)
     try: return args.run(args) or 0
     except KeyboardInterrupt:
-        _complain("interrupted; nothing was saved." if args.command == "train" else "interrupted.")
+        if os.environ.get("RANK", "0") == "0":  # of several processes, the first has written what is kept
+            _complain("interrupted" + (f"; {_kept(args)}" if args.command == "train" else "."))
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `mnist-cnn evaluate | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['set_seed', 'default_device', 'evaluating', 'device_of', 'Alone', 'Score', 'evaluate', 'Epoch', 'History',
-           'plot_history', 'FlatAdam', 'fit', 'save_weights', 'load_weights', 'save_checkpoint', 'load_checkpoint']
+           'plot_history', 'save_weights', 'load_weights', 'save_checkpoint', 'load_checkpoint', 'FlatAdam', 'fit']
 
 # %% ../nbs/03_training.ipynb #efd7d5f9
-import random, signal, sys, threading, time, zipfile
+import platform, random, signal, sys, threading, time, warnings, zipfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch.optim.adam import adam
 from tqdm import tqdm
 
+import mnist_cnn
 from .data import Batches, atomic_write
 from .kernels import Unfit, flat_weights, fused, plan
 
@@ -154,6 +155,142 @@ def plot_history(history, # a `History`
 
 History.plot = plot_history
 
+# %% ../nbs/03_training.ipynb #729949bd
+def _read(path, what, hint):
+    "What `torch.save` wrote to `path`: only tensors and plain values, never code"
+    path = Path(path)
+    if not path.is_file(): raise FileNotFoundError(f"{path}: no such file. {hint}")
+    try: return torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as e:
+        why = (str(e) or type(e).__name__).splitlines()[0]
+        raise ValueError(f"{path}: is not {what} that can be read safely ({why.split('. ')[0].rstrip('.')}).") from None
+
+def _on_cpu(model): return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+
+def save_weights(model, # any `nn.Module`
+                 path): # file to write; its folder is made if missing
+    "Save the model's state_dict, on the cpu"
+    with atomic_write(path) as f: torch.save(_on_cpu(model), f)
+
+def _check_fits(state, model, path):
+    "Raise a `ValueError` unless `state`, read from `path`, is a state_dict for `model`"
+    want = model.state_dict()
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise ValueError(f"{path}: holds no state_dict; expected a tensor for each of {', '.join(want)}.")
+    wrong = [f"{k} is missing" for k in want if k not in state]
+    wrong += [f"{k} is not in the model" for k in state if k not in want]
+    both = [(k, state[k], want[k]) for k in want if k in state]
+    wrong += [f"{k} is {tuple(a.shape)}, not {tuple(b.shape)}" for k, a, b in both if a.shape != b.shape]
+    wrong += [f"{k} holds NaN or infinite values" for k, a, _ in both if a.is_floating_point() and not a.isfinite().all()]
+    if wrong: raise ValueError(f"{path}: does not fit {type(model).__name__}: {'; '.join(wrong)}.")
+
+def load_weights(model, # a model of the layers that the file was saved from
+                 path): # a file of `save_weights`, or of `torch.save(model.state_dict(), …)`
+    "Load saved weights into `model` and return it; `ValueError` if they do not fit, and the model stays as it was"
+    state = _read(path, "a file of weights", "Train a model first; `mnist-cnn train` writes saved_models/CNN.pt.")
+    _check_fits(state, model, path)
+    model.load_state_dict(state)
+    return model
+
+# %% ../nbs/03_training.ipynb #59c6b251
+def _generators(batches):
+    "The random generators that `batches` have to themselves, as a `DataLoader` may"
+    found = [getattr(b, "generator", None) for b in (batches, getattr(batches, "sampler", None))]
+    return [g for g in found if g is not None]
+
+def _random_states(device, batches=None):
+    "Where all random numbers are"
+    state = np.random.get_state(legacy=False)
+    state["state"]["key"] = torch.from_numpy(state["state"]["key"].astype(np.int64))
+    states = {"python": random.getstate(), "numpy": state, "torch": torch.get_rng_state(),
+              "batches": [g.get_state() for g in _generators(batches)]}
+    if device.type != "cpu": states[device.type] = torch.get_device_module(device).get_rng_state(device)
+    return states
+
+def _set_random_states(states, device, batches=None):
+    "Let random numbers go on from where they were"
+    random.setstate(states["python"])
+    key = states["numpy"]["state"]["key"].numpy().astype(np.uint32)
+    np.random.set_state({**states["numpy"], "state": {**states["numpy"]["state"], "key": key}})
+    torch.set_rng_state(states["torch"])
+    for g, state in zip(_generators(batches), states["batches"]): g.set_state(state)
+    if device.type in states and device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states[device.type], device)
+
+# %% ../nbs/03_training.ipynb #7f76c77f
+def _remaining(batches, begun, n_done, device):
+    "The batches after the first `n_done` of a pass that began with the random states `begun`"
+    now = _random_states(device, batches)
+    _set_random_states(begun, device, batches)
+    rest = iter(batches)
+    for _ in range(n_done): next(rest, None)
+    _set_random_states(now, device, batches)
+    return rest
+
+# %% ../nbs/03_training.ipynb #bbf64c53
+def _made_with(device, kernels, n_ranks):
+    "What decides, besides the settings of a run, how its sums are rounded"
+    return {"Python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__,
+            "mnist_cnn": mnist_cnn.__version__, "device": device.type, "processor": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(), "processes": n_ranks, "kernels": kernels is not None}
+
+def save_checkpoint(path, # file to write; until it is whole, an older one stays
+                    model, opt, # of the run
+                    history, # so far
+                    run, # settings that a run must have to go on from here: a dict of plain values
+                    made_with, # versions and the like: a dict of plain values
+                    random, # states of the random numbers
+                    middle=None): # where within an epoch the run stands; None: at the end of one
+    "Save all that a run needs to go on as if it had never stopped"
+    state = dict(model=_on_cpu(model), opt=opt.state_dict(), history=[astuple(e) for e in history],
+                 run=run, made_with=made_with, random=random, middle=middle)
+    with atomic_write(path) as f: torch.save(state, f)
+
+def load_checkpoint(path): # a file of `save_checkpoint`
+    "What `save_checkpoint` saved, as a dict; `ValueError` if that is not what the file holds"
+    state = _read(path, "a checkpoint", "Without resume, a run begins anew.")
+    if not isinstance(state, dict) or not {"model", "opt", "history", "run", "made_with", "random", "middle"} <= set(state):
+        raise ValueError(f"{path}: holds no checkpoint; expected a file that `fit` wrote as its checkpoint.")
+    return state
+
+# %% ../nbs/03_training.ipynb #688364e7
+def _check_resumable(state, path, model, run):
+    "Raise a `ValueError` unless the run that `state`, read from `path`, is of can go on as `run` with `model`"
+    _check_fits(state["model"], model, path)
+    saved = state["run"]
+    other = [k for k in {**saved, **run} if k != "n_epochs" and saved.get(k) != run.get(k)]
+    if other:
+        was, now = [", ".join(f"{k} {r[k]}" if r.get(k) is not None else f"no {k}" for k in other) for r in (saved, run)]
+        raise ValueError(f"{path}: is of a run with {was}; this one has {now}. "
+                         "Go on with the same data and settings, or begin anew without resume.")
+    begun = len(state["history"]) - (state["middle"] is None)  # the last epoch of which something is done
+    if begun > run["n_epochs"]:
+        raise ValueError(f"{path}: this run is in epoch {begun} or past it, but n_epochs is {run['n_epochs']}; "
+                         f"expected {begun} or more.")
+
+def _warn_of_rounding(state, path, made_with):
+    "Warn if a run goes on where sums may be rounded in another way"
+    was = state["made_with"]
+    other = [f"{k} {v}, was {was.get(k)}" for k, v in made_with.items() if v != was.get(k) and k not in ("Python", "numpy")]
+    if other:
+        warnings.warn(f"{path}: the run goes on under other conditions ({'; '.join(other)}): its weights may differ, "
+                      "in the last digits, from those of a run that never stopped.", stacklevel=3)
+
+# %% ../nbs/03_training.ipynb #abbb0768
+@contextmanager
+def _interruptible(wanted):
+    "In this block Ctrl-C, the first time, only makes the yielded list non-empty, so that a step is never left half done"
+    pressed, before = [], signal.getsignal(signal.SIGINT)
+    if not wanted or threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
+        yield pressed
+        return
+    def press(number, frame):
+        if pressed: raise KeyboardInterrupt
+        pressed.append(number)
+    signal.signal(signal.SIGINT, press)
+    try: yield pressed
+    finally: signal.signal(signal.SIGINT, before)
+
 # %% ../nbs/03_training.ipynb #ae073522
 def _live():
     "Is there a terminal or a notebook in which a person can watch a progress bar?"
@@ -225,39 +362,6 @@ class FlatAdam:
         for p in self.params: p.data, p.grad = p.data.clone(), None
 
 # %% ../nbs/03_training.ipynb #91cdf0f3
-def _random_states(device):
-    "Where all random numbers are"
-    state = np.random.get_state(legacy=False)
-    state["state"]["key"] = torch.from_numpy(state["state"]["key"].astype(np.int64))
-    states = {"python": random.getstate(), "numpy": state, "torch": torch.get_rng_state()}
-    if device.type != "cpu": states[device.type] = torch.get_device_module(device).get_rng_state(device)
-    return states
-
-def _set_random_states(states, device):
-    "Let random numbers go on from where they were"
-    random.setstate(states["python"])
-    key = states["numpy"]["state"]["key"].numpy().astype(np.uint32)
-    np.random.set_state({**states["numpy"], "state": {**states["numpy"]["state"], "key": key}})
-    torch.set_rng_state(states["torch"])
-    if device.type in states and device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(states[device.type], device)
-
-# %% ../nbs/03_training.ipynb #a52c9b9e
-@contextmanager
-def _interruptible(wanted):
-    "In this block Ctrl-C, the first time, only makes the yielded list non-empty, so that a step is never left half done"
-    pressed = []
-    if not wanted or threading.current_thread() is not threading.main_thread():
-        yield pressed
-        return
-    def press(number, frame):
-        if pressed: raise KeyboardInterrupt
-        pressed.append(number)
-    before = signal.signal(signal.SIGINT, press)
-    try: yield pressed
-    finally: signal.signal(signal.SIGINT, before)
-
-# %% ../nbs/03_training.ipynb #3d289848
 def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in place
         train, # what yields batches (xb, yb) and has a length: `Batches`, a `DataLoader`
         valid=None, # batches on which to measure the accuracy after each epoch as well
@@ -270,6 +374,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
         on_epoch=None, # is called with each row of the history as soon as it is there
         checkpoint=None, # file that keeps the state of the run, written after each epoch and on Ctrl-C
         resume=False, # go on from `checkpoint`, if it is there?
+        settings=None, # what else a run must have to go on from `checkpoint`: a dict of plain values, such as the seed
         group=None): # of processes that train together, from `mnist_cnn.distributed`; None: this one alone
     "Train `model` and return its `History`; `FloatingPointError` if the loss becomes NaN or infinite"
     if isinstance(n_epochs, bool) or not isinstance(n_epochs, int) or n_epochs < 0:
@@ -280,15 +385,20 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
     device, group = torch.device(device or default_device()), group or Alone()
     train, valid = group.share(train), group.share(valid) if valid else None
     first = group.rank == 0
+    run = {"n_epochs": n_epochs, "batches": len(train), "optimizer": type(opt).__name__ if opt else "Adam",
+           "lr": None if opt else lr, **(settings or {})}
+    state = group.same(load_checkpoint(checkpoint) if resume and first and Path(checkpoint).exists() else None)
+    if state: _check_resumable(state, checkpoint, model, run)
     model.to(device)
     history = History()
     bar = tqdm(total=n_epochs * len(train), disable=not (first and (_live() if progress is None else progress)),
                leave=False, unit="batch", dynamic_ncols=True)
 
-    def save(**position):
+    def save(middle=None):
         if checkpoint and first:
-            save_checkpoint(checkpoint, model=model, opt=opt, history=history, n_batches=len(train),
-                            random=_random_states(device), **position)
+            save_checkpoint(checkpoint, model, opt, history, run, made_with, _random_states(device, train), middle)
+
+    def stop(): raise KeyboardInterrupt(f"the run is kept in {checkpoint}; with resume=True it goes on")
 
     def record(epoch, loss, start):
         bar.set_description(f"epoch {epoch}: evaluating")
@@ -301,41 +411,34 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
 
     # An optimizer's state has the memory order of the weights it began with,
     # so that order is changed only under an optimizer that begins and ends here.
-    with (bar, _channels_last(model, opt is None and device.type == "cpu"), ExitStack() as at_end,
-          _interruptible(checkpoint and group.n_ranks == 1) as pressed):
-        state = group.same(load_checkpoint(checkpoint) if resume and first and Path(checkpoint).exists() else None)
-        if state: model.load_state_dict(state["model"])
-        elif group.n_ranks > 1: model.load_state_dict(group.same({k: v.cpu() for k, v in model.state_dict().items()}))
-        kernels = _kernels(model, train, n_epochs) if opt is None and loss_fn is F.cross_entropy else None
+    with bar, _channels_last(model, opt is None and device.type == "cpu"), ExitStack() as at_end:
+        kernels = None
+        if opt is None and loss_fn is F.cross_entropy:  # a run goes on with them if it began with them
+            kernels = _kernels(model, train, n_epochs if not state else float("inf") if state["made_with"]["kernels"] else 0)
+        made_with = _made_with(device, kernels, group.n_ranks)
         if opt is None:
             opt = FlatAdam([p for p in model.parameters() if p.requires_grad], lr)
             at_end.callback(opt.release)
         middle = None  # of an epoch, where a resumed run goes on
         if state:
-            if state["n_batches"] != len(train):
-                raise ValueError(f"{checkpoint}: is of a run with {state['n_batches']:,} batches in an epoch; this one has "
-                                 f"{len(train):,}. Resume with the same data and batch size, or begin anew.")
+            if first: _warn_of_rounding(state, checkpoint, made_with)
             opt.load_state_dict(state["opt"])
+            model.load_state_dict(state["model"])
             history.epochs += [Epoch(*e) for e in state["history"]]
-            _set_random_states(state["random"], device)
+            _set_random_states(state["random"], device, train)
             middle = state["middle"]
+            bar.initial = (len(history) - 1) * len(train) + (middle or {"batch": 0})["batch"]
         else: record(0, None, time.perf_counter())
+        pressed = at_end.enter_context(_interruptible(checkpoint and group.n_ranks == 1))
         for epoch in range(len(history), n_epochs + 1):
-            bar.n = (epoch - 1) * len(train)
             bar.set_description(f"epoch {epoch}/{n_epochs}")
             model.train()
-            start, begun, batches = time.perf_counter(), group.same(_random_states(device)), enumerate(train, 1)
-            _set_random_states(begun, device)
-            total, n = torch.zeros((), device=device, dtype=torch.float64), 0
-            if middle:
-                _set_random_states(middle["begun"], device)
-                begun, batches, now = middle["begun"], enumerate(train, 1), state["random"]
-                for _ in range(middle["batch"]): next(batches)
-                _set_random_states(now, device)
-                start -= middle["seconds"]
-                if first: total, n = total + middle["total"], middle["n"]
-                middle = None
-            for i, (xb, yb) in batches:
+            at = middle or {"batch": 0, "n": 0, "total": 0., "seconds": 0., "begun": _random_states(device, train)}
+            batches = _remaining(train, at["begun"], at["batch"], device) if middle else train
+            middle, bar.n = None, (epoch - 1) * len(train) + at["batch"]
+            start = time.perf_counter() - at["seconds"]
+            total, n = torch.tensor(at["total"], device=device, dtype=torch.float64), at["n"]
+            for i, (xb, yb) in enumerate(batches, at["batch"] + 1):
                 xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
                 if kernels: loss = kernels.gradient(opt.weight, opt.grad, xb, yb)
                 else:
@@ -345,71 +448,19 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
                     loss = loss.detach()
                 group.average([opt.grad] if isinstance(opt, FlatAdam) else [p.grad for p in model.parameters()], len(yb))
                 opt.step(kernels) if kernels else opt.step()
-                if len(yb): total.add_(loss, alpha=len(yb))  # a small last batch may leave nothing for this process
+                total.add_(loss, alpha=len(yb))
                 n += len(yb)
                 if i % 100 == 0 or i == len(train):  # not at every step, since a GPU must stop to tell
-                    mean = total.item() / max(1, n)
+                    mean = total.item() / n
                     if not np.isfinite(mean):
                         raise FloatingPointError(f"the loss became {mean} in epoch {epoch}, by batch {i} of {len(train)}. "
                                                  "Use a lower learning rate, and see that the pixels are finite.")
                     bar.set_postfix_str(f"loss {mean:.4f}", refresh=False)
                 bar.update()
                 if pressed:
-                    save(middle={"batch": i, "n": n, "total": total.item(), "begun": begun,
-                                 "seconds": time.perf_counter() - start})
-                    raise KeyboardInterrupt
+                    save({"batch": i, "n": n, "total": total.item(), "seconds": time.perf_counter() - start, "begun": at["begun"]})
+                    stop()
             total, n = group.sum(total.item(), n)
             record(epoch, total / n, start)
-            if pressed: raise KeyboardInterrupt
+            if pressed: stop()
     return history
-
-# %% ../nbs/03_training.ipynb #729949bd
-def _read(path, what, hint):
-    "What `torch.save` wrote to `path`: only tensors and plain values, never code"
-    path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"{path}: no such file. {hint}")
-    try: return torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as e:
-        why = (str(e) or type(e).__name__).splitlines()[0]
-        raise ValueError(f"{path}: is not a file of {what} that can be read safely ({why}).") from None
-
-def save_weights(model, # any `nn.Module`
-                 path): # file to write; its folder is made if missing
-    "Save the model's state_dict, on the cpu"
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with atomic_write(path) as f: torch.save(state, f)
-
-def load_weights(model, # a model of the layers that the file was saved from
-                 path): # a file of `save_weights`, or of `torch.save(model.state_dict(), …)`
-    "Load saved weights into `model` and return it; `ValueError` if they do not fit, and the model stays as it was"
-    state = _read(path, "weights", "Train a model first; `mnist-cnn train` writes saved_models/CNN.pt.")
-    want = model.state_dict()
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise ValueError(f"{path}: holds no state_dict; expected a tensor for each of {', '.join(want)}.")
-    wrong = [f"{k} is missing" for k in want if k not in state]
-    wrong += [f"{k} is not in the model" for k in state if k not in want]
-    both = [(k, state[k], want[k]) for k in want if k in state]
-    wrong += [f"{k} is {tuple(a.shape)}, not {tuple(b.shape)}" for k, a, b in both if a.shape != b.shape]
-    wrong += [f"{k} holds NaN or infinite values" for k, a, _ in both if a.is_floating_point() and not a.isfinite().all()]
-    if wrong: raise ValueError(f"{path}: does not fit {type(model).__name__}: {'; '.join(wrong)}.")
-    model.load_state_dict(state)
-    return model
-
-# %% ../nbs/03_training.ipynb #59c6b251
-def save_checkpoint(path, # file to write; until it is whole, an older one stays
-                    model, opt, # of the run
-                    history, # so far
-                    n_batches, # in an epoch
-                    random, # states of the random numbers
-                    middle=None): # where within an epoch the run stands; None: at the end of one
-    "Save all that a run needs to go on as if it had never stopped"
-    state = dict(model={k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, opt=opt.state_dict(),
-                 history=[astuple(e) for e in history], n_batches=n_batches, random=random, middle=middle)
-    with atomic_write(path) as f: torch.save(state, f)
-
-def load_checkpoint(path): # a file of `save_checkpoint`
-    "What `save_checkpoint` saved; `ValueError` if that is not what the file holds"
-    state = _read(path, "a checkpoint", "Without resume, a run begins anew.")
-    if not isinstance(state, dict) or not {"model", "opt", "history", "n_batches", "random", "middle"} <= set(state):
-        raise ValueError(f"{path}: holds no checkpoint; expected a file that `fit` wrote as its checkpoint.")
-    return state
