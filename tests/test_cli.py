@@ -79,8 +79,22 @@ def test_interrupt(root, tmp_path):
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert complaint.strip().splitlines() == ["mnist-cnn: error: interrupted; nothing was saved."]
-    assert out.read_bytes() == b"older weights" and [p.name for p in tmp_path.iterdir()] == ["CNN.pt"]
+    assert len(complaint.splitlines()) == 1 and complaint.startswith("mnist-cnn: error: interrupted; ")
+    assert out.read_bytes() == b"older weights" and sorted(p.name for p in tmp_path.iterdir()) == ["CNN.checkpoint", "CNN.pt"]
+
+
+def test_interrupt_before_the_first_epoch(root, tmp_path):
+    "Ctrl-C while the untrained network is measured, or before: nothing has been learned, so nothing is kept"
+    process = subprocess.Popen([sys.executable, "-c", """
+import os, signal, sys
+from mnist_cnn import cli, training
+def evaluate(*args): signal.raise_signal(signal.SIGINT)
+training.evaluate = evaluate
+sys.exit(cli.main(sys.argv[1:]))
+""", "train", "--root", str(root), "--out", str(tmp_path / "CNN.pt")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130 and complaint == "mnist-cnn: error: interrupted; nothing was saved.\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("args, code, says", [
@@ -95,6 +109,7 @@ def test_interrupt(root, tmp_path):
     (["train", "--root", "/nowhere"], 1, "/nowhere"),
     (["train", "--out", "/proc/CNN.pt"], 1, "/proc"),
     (["train", "--out", "plot.png"], 1, "name of the plot"),
+    (["train", "--out", "CNN.checkpoint"], 1, "name of the checkpoint"),
     (["evaluate", "nothing.pt"], 1, "no such file"),
     (["predict", "digit.png", "--weights", "nothing.pt"], 1, "no such file"),
 ])
