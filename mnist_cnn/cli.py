@@ -23,11 +23,12 @@ def _number(kind, least, name):
 def _device(text):
     "A torch device that is there"
     import torch
-    try: device = torch.empty(0, device=text).device
+    try: torch.empty(0, device=text)
     except (RuntimeError, AssertionError, NotImplementedError):
         there = ["cpu"]
         if torch.accelerator.is_available(): there.append(torch.accelerator.current_accelerator().type)
         raise argparse.ArgumentTypeError(f"{text!r} is not a device of this machine; it has {' and '.join(there)}") from None
+    device = torch.device(text)
     if device.type == "meta": raise argparse.ArgumentTypeError("'meta' holds no data; choose another device")
     return device
 
@@ -132,16 +133,22 @@ def _kept(args):
 
 # %% ../nbs/09_cli.ipynb #6dc9ae9f
 def train(args):
-    "`mnist-cnn train`"
-    _check_writable(args.out)
+    "`mnist-cnn train`; started by torchrun, as one of the processes that train together"
+    if os.environ.get("RANK", "0") == "0": _check_writable(args.out)
+    from mnist_cnn.distributed import process_group
+    with process_group(getattr(args, "device", None)) as group: _train(args, group)
+
+def _train(args, group):
+    "Train in a `group`, whose first process alone speaks and writes"
     from mnist_cnn.data import Batches, atomic_write, load_tensors
     from mnist_cnn.evaluation import accuracy, accuracy_interval
     from mnist_cnn.model import SimpleCNN
     from mnist_cnn.training import Epoch, default_device, fit, save_weights, set_seed
     device, root = getattr(args, "device", None) or default_device(), getattr(args, "root", None)
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
-    state, said = _find_run(_checkpoint(args), restarted or "resume" in args)
-    if said: print(said, flush=True)
+    first = group.rank == 0
+    state, said = group.same(_find_run(_checkpoint(args), restarted or "resume" in args) if first else None)
+    if said and first: print(said, flush=True)
     args.begun = state is not None  # is there something of this run to go on from?
     chosen = {k: getattr(args, k, (state["run"] if state else {}).get(k, default)) for k, default in _defaults.items()}
     bs, seed = chosen.pop("bs"), chosen.pop("seed")
@@ -152,20 +159,23 @@ def train(args):
     digits.update(training.y.cpu().numpy())
     model = SimpleCNN().to(device)
     n_params = sum(p.numel() for p in model.parameters())
-    print(f"SimpleCNN, {n_params:,} parameters, on {device}; {training.n:,} training and {test.n:,} test images, "
-          f"batches of {bs}", flush=True)
+    where = device if group.n_ranks == 1 else f"{group.n_ranks} × {device}"
+    if first:
+        print(f"SimpleCNN, {n_params:,} parameters, on {where}; {training.n:,} training and {test.n:,} test images, "
+              f"batches of {bs}", flush=True)
     before = accuracy(model, test)
     def show(e):
         args.begun = True
         said = f"loss {e.loss:.4f}   {e.seconds:.1f} s" if e.epoch else f"test accuracy {before:7.2%}"
         name = f"epoch {e.epoch}" if e.epoch else "before"
         print(f"{name:9} training accuracy {e.train_accuracy:7.2%}   {said}", flush=True)
-    if state and not restarted:  # after a restart, the lines of the epochs before still stand there
+    if state and first and not restarted:  # after a restart, the lines of the epochs before still stand there
         for e in state["history"]: show(Epoch(*e))
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"mnist-cnn: warning: {message}", file=sys.stderr)
-        history = fit(model, training, **chosen, device=device, on_epoch=show, checkpoint=_checkpoint(args),
+        history = fit(model, training, **chosen, device=device, on_epoch=show, group=group, checkpoint=_checkpoint(args),
                       resume=state is not None, settings={"bs": bs, "seed": seed, "SHA-256 of the digits": digits.hexdigest()[:16]})
+    if not first: return
     after, seconds = accuracy(model, test), sum(e.seconds for e in history)
     low, high = accuracy_interval(after, test.n)
     print(f"after     training accuracy {history[-1].train_accuracy:7.2%}   test accuracy {after:7.2%} "
@@ -226,7 +236,8 @@ def main(argv=None): # the words after `mnist-cnn`; None: those of this process
     args = make_parser().parse_args(argv)
     try: return args.run(args) or 0
     except KeyboardInterrupt:
-        _complain("interrupted" + (f"; {_kept(args)}" if args.command == "train" else "."))
+        if os.environ.get("RANK", "0") == "0":  # of several processes, the first has written what is kept
+            _complain("interrupted" + (f"; {_kept(args)}" if args.command == "train" else "."))
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `mnist-cnn evaluate | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -227,11 +227,12 @@ class Batches:
     def __iter__(self):
         order = torch.randperm(len(self.x)).to(self.x.device) if self.shuffle else None
         step = max(1, self._chunk // self.bs) * self.bs
+        r, n = self.share
         for i in range(0, self.n, step):
             part = slice(i, min(i + step, self.n))
             if self.shuffle: part = order[part]
             for xb, yb in zip(self.pixels(self.x[part]).split(self.bs), self.y[part].split(self.bs)):
-                yield (xb, yb) if self.share == (0, 1) else (xb[slice(*self.share)], yb[slice(*self.share)])
+                yield (xb, yb) if self.share == (0, 1) else (xb[r::n], yb[r::n])
 
     def with_bs(self, bs, shuffle=False):
         "The same data in batches of another size; the data is not copied"

@@ -389,6 +389,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
            "lr": None if opt else lr, **(settings or {})}
     state = group.same(load_checkpoint(checkpoint) if resume and first and Path(checkpoint).exists() else None)
     if state: _check_resumable(state, checkpoint, model, run)
+    if group.n_ranks > 1 and not state: model.load_state_dict(group.same(_on_cpu(model)))
     model.to(device)
     history = History()
     bar = tqdm(total=n_epochs * len(train), disable=not (first and (_live() if progress is None else progress)),
@@ -433,11 +434,14 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
         for epoch in range(len(history), n_epochs + 1):
             bar.set_description(f"epoch {epoch}/{n_epochs}")
             model.train()
-            at = middle or {"batch": 0, "n": 0, "total": 0., "seconds": 0., "begun": _random_states(device, train)}
+            begun = group.same(_random_states(device, train))
+            if not first: _set_random_states(begun, device, train)
+            at = middle or {"batch": 0, "n": 0, "total": 0., "seconds": 0., "begun": begun}
             batches = _remaining(train, at["begun"], at["batch"], device) if middle else train
             middle, bar.n = None, (epoch - 1) * len(train) + at["batch"]
             start = time.perf_counter() - at["seconds"]
             total, n = torch.tensor(at["total"], device=device, dtype=torch.float64), at["n"]
+            if not first: total, n = torch.zeros_like(total), 0  # the first process has what all had done before
             for i, (xb, yb) in enumerate(batches, at["batch"] + 1):
                 xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
                 if kernels: loss = kernels.gradient(opt.weight, opt.grad, xb, yb)
@@ -448,10 +452,10 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
                     loss = loss.detach()
                 group.average([opt.grad] if isinstance(opt, FlatAdam) else [p.grad for p in model.parameters()], len(yb))
                 opt.step(kernels) if kernels else opt.step()
-                total.add_(loss, alpha=len(yb))
+                if len(yb): total.add_(loss, alpha=len(yb))  # a small last batch may leave nothing for this process
                 n += len(yb)
                 if i % 100 == 0 or i == len(train):  # not at every step, since a GPU must stop to tell
-                    mean = total.item() / n
+                    mean = total.item() / max(1, n)
                     if not np.isfinite(mean):
                         raise FloatingPointError(f"the loss became {mean} in epoch {epoch}, by batch {i} of {len(train)}. "
                                                  "Use a lower learning rate, and see that the pixels are finite.")

@@ -1,0 +1,91 @@
+"Processes that train together, under torchrun itself: the same weights as one process, what is said, and a process that is killed."
+import os, re, subprocess, sys
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_cnn.data import load_tensors
+
+BS = 32
+TRAIN = ["train", "--device", "cpu", "--bs", str(BS), "--n-epochs", "2"]
+ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def run(*args, **env):
+    done = subprocess.run([sys.executable, *map(str, args)], capture_output=True, text=True, env=ENV | env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def torchrun(*args, **env):
+    return run("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, *args, **env)
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    "Ten training batches and one digit more, so that the last batch leaves nothing to the second process; 100 test digits"
+    folder = tmp_path_factory.mktemp("few")
+    for name, train, n in [("train", True, 10 * BS + 1), ("t10k", False, 100)]:
+        x, y = load_tensors(train)
+        for kind, a in [("images-idx3", x[:n, 0]), ("labels-idx1", y[:n].byte())]:
+            (folder / f"{name}-{kind}-ubyte").write_bytes(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.numpy().tobytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(root, tmp_path_factory):
+    "What two processes said, and their weights"
+    out = tmp_path_factory.mktemp("two") / "CNN.pt"
+    said = torchrun("-m", "mnist_cnn.cli", *TRAIN, "--root", root, "--out", out)
+    return said, weights(out)
+
+
+def test_two_processes_train_as_one_does(root, two, tmp_path):
+    "The same lines, each said once, and the same weights but for rounding"
+    one = run("-m", "mnist_cnn.cli", *TRAIN, "--root", root, "--out", tmp_path / "CNN.pt")
+    def comparable(said): return re.sub(r"\d+\.\d s|2 × |saved .*", "", said)
+    assert comparable(two[0]) == comparable(one) and len(one.splitlines()) == 6
+    a, b = weights(tmp_path / "CNN.pt"), two[1]
+    assert a.keys() == b.keys()
+    assert max((a[k] - b[k]).abs().max() for k in a) < 1e-4
+
+
+def test_the_run_of_a_killed_process_ends_as_if_it_had_not_been(root, two, tmp_path):
+    "In the middle of the second epoch; torchrun begins anew, and the run goes on from the first one's checkpoint"
+    program = tmp_path / "killed.py"
+    program.write_text("""
+import os, signal, sys
+from mnist_cnn import cli, distributed
+average, calls = distributed.Together.average, 0
+def dying(self, grads, n):
+    global calls
+    calls += 1
+    if calls == 16 and self.rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0": os.kill(os.getpid(), signal.SIGKILL)
+    average(self, grads, n)
+distributed.Together.average = dying
+sys.exit(cli.main())
+""")
+    out = tmp_path / "CNN.pt"
+    said = torchrun("--max-restarts", 1, program, *TRAIN, "--root", root, "--out", out)
+    assert said.count("epoch 1") == said.count("epoch 2") == 1
+    assert all(torch.equal(v, two[1][k]) for k, v in weights(out).items())
+
+
+def test_an_error_in_one_process_ends_all(root, tmp_path):
+    "And soon: the others wait for it in an all-reduce"
+    program = tmp_path / "failing.py"
+    program.write_text("""
+import torch
+from mnist_cnn.distributed import process_group
+with process_group("cpu") as group:
+    if group.rank == 1: raise ArithmeticError("the second process fails")
+    group.sum(1)
+""")
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program],
+                          capture_output=True, text=True, env=ENV, timeout=60)
+    assert done.returncode != 0 and "the second process fails" in done.stderr
