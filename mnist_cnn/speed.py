@@ -97,7 +97,7 @@ class Recipe:
     channels: tuple = (8, 32) # filters of the two convolutions, 5×5 and 3×3
     hidden: int = 64 # units between the last convolution and the logits
     bs: int = 64
-    epochs: float = 0.7 # passes over the training set
+    epochs: float = 1. # passes over the training set
     lr: float = 0.01 # the highest
     warmup: float = 0.1 # share of the run in which the learning rate rises
     betas: tuple = (0.8, 0.95) # of Adam
