@@ -320,6 +320,7 @@ def _steps(n=50):
         return g
     ways = {"PyTorch": torch_steps(), "channels_last": torch_steps(last), "flat Adam": torch_steps(last, FlatAdam),
             "bfloat16": torch_steps(last, FlatAdam, in_bf16)}
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # else it may find what it compiled the last time
     compiled = torch_steps(last, FlatAdam, torch.compile)
     try: compile_seconds, ways["torch.compile"] = seconds(lambda: compiled(1)), compiled
     except Exception as e:  # it needs a compiler, and whatever else it asks for
@@ -381,7 +382,7 @@ def bench_table(found): # what `bench` gave
                 "|---|---:|---:|", *rows]
     def accuracy(key, name): return f"{name} {spread([100 * a for a in found[key][name]], '.2f')}%"
     out = [f"Measured on {found['date']}: " + ", ".join(f"{k} {v}" for k, v in found["made_with"].items()) + ". "
-           f"Medians of {found['rounds']} rounds, taken in turn; ratios with their range."]
+           f"Medians of {found['rounds']} rounds, taken in turn (at least 5 for the single steps); ratios with their range."]
     out += lines(f"The classic run on {found['n']:,} digits", "classic", found["classic"], "s", 1, "plain")
     out += ["", "Test accuracy: " + ", ".join(accuracy("classic_accuracy", n) for n in found["classic"]) + "."]
     out += lines("One step of it", "step", found["step"], "ms", 1000, "PyTorch")
