@@ -153,6 +153,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'mnist_cnn.playground._export': ('playground.html#_export', 'mnist_cnn/playground.py'),
                                       'mnist_cnn.playground._flatten': ('playground.html#_flatten', 'mnist_cnn/playground.py'),
                                       'mnist_cnn.playground._norm': ('playground.html#_norm', 'mnist_cnn/playground.py'),
+                                      'mnist_cnn.playground._numbered': ('playground.html#_numbered', 'mnist_cnn/playground.py'),
                                       'mnist_cnn.playground._pair': ('playground.html#_pair', 'mnist_cnn/playground.py'),
                                       'mnist_cnn.playground._pool': ('playground.html#_pool', 'mnist_cnn/playground.py'),
                                       'mnist_cnn.playground._softmax': ('playground.html#_softmax', 'mnist_cnn/playground.py'),

@@ -7,6 +7,7 @@ __all__ = ['classic_run', 'Playground', 'playground']
 
 # %% ../nbs/08_playground.ipynb #01154376
 import base64, copy, html, io, json
+from collections import Counter
 from importlib.resources import files
 
 import numpy as np
@@ -38,6 +39,15 @@ def _chain(model):
         if isinstance(layer, nn.Sequential): yield from ((f"{given or name}.{n}", m) for n, m in _chain(layer))
         elif not isinstance(layer, (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)):
             yield given or type(layer).__name__, layer
+
+def _numbered(chain):
+    "The same pairs; a layer that has only a number is called by its class, and names that come more than once are numbered"
+    chain = [(type(m).__name__ if name.replace(".", "").isdigit() else name, m) for name, m in chain]
+    seen = Counter()
+    often = Counter(name for name, _ in chain)
+    for name, layer in chain:
+        seen[name] += 1
+        yield (f"{name} {seen[name]}" if often[name] > 1 else name), layer
 
 # %% ../nbs/08_playground.ipynb #f2fce2e7
 def _pair(v): return [int(i) for i in v] if isinstance(v, (tuple, list)) else [int(v)] * 2
@@ -84,10 +94,10 @@ def _export(model):
     layers, arrays = [], []
     x = torch.zeros(1, 1, 28, 28)
     with evaluating(model):
-        for name, layer in _chain(model):
+        for name, layer in _numbered(_chain(model)):
             op, values = next((v for kind, v in _LAYERS.items() if isinstance(layer, kind)), (None, None))
             if not op:
-                raise TypeError(f"{name} is a {type(layer).__name__}, which the page cannot compute; it can do "
+                raise TypeError(f"the page cannot compute {name} (a {type(layer).__name__}); it can do "
                                 f"{', '.join(k.__name__ for k in _LAYERS)} and leave out Dropout and Identity.")
             try: y = layer(x)
             except RuntimeError as e: raise ValueError(f"{name} ({type(layer).__name__}) cannot take its input: {e}") from None
@@ -119,7 +129,7 @@ def _still(model, digit, classes):
     h = digit[None].float() / 255
     rows = []
     with evaluating(model):
-        for name, layer in _chain(model):
+        for name, layer in _numbered(_chain(model)):
             h = layer(h)
             if h.ndim == 4 and isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)): rows.append((name, h[0].numpy()))
     probs = h[0] if isinstance(layer, (nn.Softmax, nn.Sigmoid)) else h[0].softmax(0)

@@ -45,12 +45,12 @@ function resizeRows(pixels, n, m, kernel) {
   for (let i = 0; i < m; i++) {
     const centre = (i + .5) * scale, first = Math.max(0, Math.trunc(centre - kernel.reach * wide + .5));
     const last = Math.min(n, Math.trunc(centre + kernel.reach * wide + .5));
-    const weights = Array.from({length: last - first}, (_, j) => kernel.at((j + first - centre + .5) / wide));
-    const total = weights.reduce((a, b) => a + b, 0);
+    const shares = Array.from({length: last - first}, (_, j) => kernel.at((j + first - centre + .5) / wide));
+    const total = shares.reduce((a, b) => a + b, 0), weights = shares.map(v => Math.round(v / total * 2 ** 22));
     for (let r = 0; r < rows; r++) {
-      let sum = 0;
-      for (let j = 0; j < weights.length; j++) sum += pixels[r * n + first + j] * weights[j] / total;
-      out[r * m + i] = clamp(Math.floor(sum + .5), 0, 255);
+      let sum = 2 ** 21;
+      for (let j = 0; j < weights.length; j++) sum += pixels[r * n + first + j] * weights[j];
+      out[r * m + i] = clamp(Math.floor(sum / 2 ** 22), 0, 255);
     }
   }
   return out;
@@ -467,7 +467,7 @@ function start(root) {
     const filters = few ? new Maps([layer.out[0] * layer.in[0] / layer.groups, ...layer.kernel_size]) : null;
     if (filters) { filters.element.setAttribute('role', 'img'); filters.element.setAttribute('aria-label', `The filters of ${layer.name}`); }
     const row = make('div', {class: 'mcp-layer'},
-      make('p', {class: 'mcp-name'}, make('strong', {}, layer.name), ` ${layer.kind === layer.name ? '' : layer.kind + ' '}→ ${layer.out.join('×')}`),
+      make('p', {class: 'mcp-name'}, make('strong', {}, layer.name), ` ${layer.name.startsWith(layer.kind) ? '' : layer.kind + ' '}→ ${layer.out.join('×')}`),
       ...(filters ? [make('p', {class: 'mcp-note'}, 'its filters'), filters.element, make('p', {class: 'mcp-note'}, 'what they make of the digit')] : []), e);
     return {layer, maps, filters, row};
   });
