@@ -272,7 +272,7 @@ function make(tag, attributes = {}, ...children) {
 const number = (v, digits = 3) => v.toFixed(digits).replace(/^-(?=0\.?0*$)/, '').replace('-', '−');
 const signed = v => (v < 0 ? '− ' : '+ ') + number(Math.abs(v));
 const percent = p => (100 * p).toFixed(1) + ' %';
-const MARK = '#c2185b', GAP = 4;
+const MARK = '#e0407a', GAP = 4;
 const COOL = [0x1f, 0x7f, 0xc4], WARM = [0xe0, 0x6c, 0x10];  // below and above zero, over any ground
 
 // Values as colours, as strong as they are large, so that zero is whatever the page's ground is.
@@ -412,7 +412,7 @@ function start(root) {
   field.addEventListener('pointerup', lift);
   field.addEventListener('pointercancel', lift);
   const clear = () => { choose(null); strokes = []; drawn(); say(); };
-  const undo = () => { choose(null); strokes.pop(); drawn(); say(); };
+  const undo = () => { if (!strokes.length) return; choose(null); strokes.pop(); drawn(); say(); };
 
   // the test digits
   const choices = digits.map((d, n) => {
@@ -428,8 +428,7 @@ function start(root) {
   }
 
   // what the network is given, and its answer
-  const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given',
-    click: () => { if (picked) follow(); }});
+  const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given'});
   const verdict = make('p', {class: 'mcp-verdict'});
   const live = make('span', {class: 'mcp-live', 'aria-live': 'polite', role: 'status'});
   const bars = classes.map((name, c) => {
