@@ -92,7 +92,7 @@ def draw(tab, root, lines, side, left, top):
         points = [(b['x'] + b['width']*(left + side*x), b['y'] + b['height']*(top + side*y)) for x, y in line]
         tab.mouse.move(*points[0])
         tab.mouse.down()
-        for point in points[1:]: tab.mouse.move(*point)
+        for point in [*points[2:-1:2], points[-1]]: tab.mouse.move(*point)
         tab.mouse.up()
     settle(tab)
 
@@ -104,7 +104,8 @@ def logits(root): return json.loads(root.get_attribute('data-logits'))
 
 @pytest.mark.parametrize('side, left, top', [(.8, .1, .1), (.3, .05, .05), (.3, .65, .65), (.15, .8, .05), (.5, .05, .45)])
 def test_drawn_digits(tab, side, left, top):
-    "Digits drawn in any place and size are read as themselves."
+    "Digits drawn in any place and size are read as themselves; on the front page, where the layers are folded."
+    tab.goto('/index.html', wait_until='networkidle')
     root = widget(tab)
     for digit, lines in STROKES.items():
         root.get_by_role('button', name='Clear').click()

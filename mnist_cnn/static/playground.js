@@ -275,11 +275,9 @@ const percent = p => (100 * p).toFixed(1) + ' %';
 const MARK = '#e0407a', GAP = 4;
 const COOL = [0x1f, 0x7f, 0xc4], WARM = [0xe0, 0x6c, 0x10];  // below and above zero, over any ground
 
-// Values as colours, as strong as they are large, so that zero is whatever the page's ground is.
-function paint(image, at, v, most) {
-  const colour = v < 0 ? COOL : WARM;
-  image.data.set([...colour, most && 255 * Math.min(1, Math.abs(v) / most)], 4 * at);
-}
+// A pixel as it lies in memory, and values as colours: as strong as they are large, so that zero is whatever the page's ground is.
+const rgba = (r, g, b, a) => (a << 24 | b << 16 | g << 8 | r) >>> 0;
+const colour = (v, most) => rgba(...(v < 0 ? COOL : WARM), most && Math.round(255 * Math.min(1, Math.abs(v) / most)));
 
 // A canvas of C maps of H×W, as many in a row as there is room for.
 class Maps {
@@ -304,12 +302,12 @@ class Maps {
   draw(values, part, cursor) {
     const {shape: [C, H, W], unit, element: {width, height}} = this, ctx = this.element.getContext('2d');
     const image = ctx.createImageData(width, height), most = values.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
-    const ink = new Uint32Array(image.data.buffer), dot = {data: new Uint8ClampedArray(4)}, one = new Uint32Array(dot.data.buffer);
+    const ink = new Uint32Array(image.data.buffer);
     for (let c = 0, i = 0; c < C; c++) {
       const [x0, y0] = this.corner(c);
       for (let y = 0; y < H; y++) for (let x = 0; x < W; x++) {
-        paint(dot, 0, values[i++], most);
-        for (let v = 0, to = (y0 + y * unit) * width + x0 + x * unit; v < unit; v++, to += width) ink.fill(one[0], to, to + unit);
+        const pixel = colour(values[i++], most);
+        for (let v = 0, to = (y0 + y * unit) * width + x0 + x * unit; v < unit; v++, to += width) ink.fill(pixel, to, to + unit);
       }
     }
     ctx.putImageData(image, 0, 0);
@@ -590,9 +588,10 @@ function start(root) {
 // Pixels as MNIST has them, white on black, and a frame around the part that a unit sees.
 function grey(canvas, pixels, part) {
   const unit = canvas.width / 28, ctx = canvas.getContext('2d'), image = ctx.createImageData(canvas.width, canvas.height);
-  for (let y = 0, at = 0; y < canvas.height; y++) for (let x = 0; x < canvas.width; x++, at += 4) {
+  const ink = new Uint32Array(image.data.buffer);
+  for (let y = 0, at = 0; y < canvas.height; y++) for (let x = 0; x < canvas.width; x++) {
     const v = pixels[Math.floor(y / unit) * 28 + Math.floor(x / unit)];
-    image.data.set([v, v, v, 255], at);
+    ink[at++] = rgba(v, v, v, 255);
   }
   ctx.putImageData(image, 0, 0);
   if (!part) return;
