@@ -92,7 +92,7 @@ def draw(tab, root, lines, side, left, top):
         points = [(b['x'] + b['width']*(left + side*x), b['y'] + b['height']*(top + side*y)) for x, y in line]
         tab.mouse.move(*points[0])
         tab.mouse.down()
-        for point in [*points[2:-1:2], points[-1]]: tab.mouse.move(*point)
+        for point in points[1:]: tab.mouse.move(*point)
         tab.mouse.up()
     settle(tab)
 
