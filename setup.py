@@ -14,6 +14,6 @@ setup(
     extras_require={"dev": cfg["dev_requirements"].split()},
     package_dir={"": "."},  # so that an editable install puts this folder on the path, where nbdev finds tools/
     packages=find_namespace_packages(include=["mnist_cnn", "mnist_cnn.*"]),
-    package_data={"mnist_cnn.mnist": ["*"], "mnist_cnn.static": ["*"], "mnist_cnn.native": ["*"], "mnist_cnn": ["py.typed"]},
+    package_data={"mnist_cnn.mnist": ["*"], "mnist_cnn.static": ["*"], "mnist_cnn.native": ["*"], "mnist_cnn.weights": ["*"], "mnist_cnn": ["py.typed"]},
     entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": ["mnist_cnn=mnist_cnn._modidx:d"]},
 )

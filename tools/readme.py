@@ -1,11 +1,12 @@
 """Write README.md from nbs/index.ipynb, as `nbdev-readme` would, without Quarto: `python tools/readme.py`."""
-import base64, os, posixpath, re, shutil
+import base64, html, os, posixpath, re, shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 FILES = 'index_files'  # where `nbdev-readme` puts the pictures that cells draw
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
+STILL = re.compile(r'<img [^>]*src="data:image/png;base64,([^"]+)"[^>]* alt="([^"]*)"')  # what a widget shows where no script runs
 LINK = re.compile(r'(\]\(|(?:src|href)=")(?!\w+:|#|/)([^)"\s]+)')
 
 
@@ -57,6 +58,7 @@ def from_root(md):
 def show_picture(out, opts, root, name):
     "Turn an output that holds a picture into Markdown that shows its file."
     data = out.get('data', {})
+    if '<script' in ''.join(data.get('text/html', '')): data, opts = still(''.join(data['text/html']), opts)
     mime = next((m for m in IMAGES if m in data), None)
     if not mime: return
     raw, file = ''.join(data[mime]), f'{name}.{IMAGES[mime]}'
@@ -64,6 +66,12 @@ def show_picture(out, opts, root, name):
     (root/file).write_bytes(raw.encode() if mime.startswith('image/svg') else base64.b64decode(raw))
     cap, alt = opts.get('fig-cap', ''), opts.get('fig-alt', '')
     out['data'] = {'text/markdown': f'![{alt or cap}]({file})' + (f'\n\n*{cap}*' if cap else '')}
+
+
+def still(text, opts):
+    "The still picture of a widget, as an output, and the cell's options with its words."
+    src, alt = STILL.search(text).groups()
+    return {'image/png': src}, {**opts, 'fig-alt': html.unescape(alt)}
 
 
 def main():

@@ -53,6 +53,7 @@ def render_smalldocs(out, n_workers):
             warnings += [f'{page.relative_to(site.out)}: {f}' for f in faults]
         finish_theme(site.out)
         finish_icons(site.out)
+        for copy in site.out.glob('*.llms.md'): copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
         order_llms(site.out, [n.removesuffix(PAGE) for n in site.project.website['sidebar']['contents']])
         replace(out, site.out)
     return warnings
@@ -199,6 +200,12 @@ def finish_icons(site):
     shutil.rmtree(libs)
     libs.mkdir()
     shutil.copy(ROOT/'tools/icons.css', libs/'bootstrap-icons.min.css')
+
+
+def words(md):
+    "Markdown in which widgets are reduced to the words that they show where no script runs."
+    def light(m): return re.sub(r'<(script|style)\b.*?</\1>|<img [^>]*src="data:[^>]*>', '', m[0], flags=re.S)
+    return re.sub(r'^(`{3,})\{=html\}\n.*?\n\1$', light, md, flags=re.M | re.S)
 
 
 def order_llms(site, order):

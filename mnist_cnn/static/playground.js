@@ -1,0 +1,607 @@
+// A trained network that reads in the page what is drawn there. `mnist_cnn.playground` puts this script, its style and the
+// network's numbers into one piece of HTML; in node it gives the functions that need no page, which tests compare with Python.
+(() => {
+'use strict';
+
+// ---- the drawing, prepared as MNIST's digits were: the same steps as `mnist_cnn.data.prepare_image`
+
+const rint = v => { const r = Math.round(v); return Math.abs(v % 1) === .5 && r % 2 ? r - 1 : r; };  // half to even, as Python
+const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
+
+// Lines of points, in any unit and at any place, as an image whose longer side is 100 pixels of ink: so lines come out equally
+// thick however large they were drawn. `least` is the size below which a drawing is taken for a dot.
+function rasterise(strokes, pen = 13, least = 6) {
+  const points = strokes.flat();
+  if (!points.length) return null;
+  const xs = points.map(p => p[0]), ys = points.map(p => p[1]);
+  const [left, right] = [Math.min(...xs), Math.max(...xs)], [top, bottom] = [Math.min(...ys), Math.max(...ys)];
+  const k = (100 - pen) / Math.max(right - left, bottom - top, least), edge = pen / 2 + 3;
+  const width = Math.ceil((right - left) * k + 2 * edge), height = Math.ceil((bottom - top) * k + 2 * edge);
+  const pixels = new Float64Array(width * height);
+  for (const stroke of strokes) for (let n = 0; n < Math.max(1, stroke.length - 1); n++) {
+    const [[ax, ay], [bx, by]] = [stroke[n], stroke[n + 1] || stroke[n]].map(([x, y]) => [(x - left) * k + edge, (y - top) * k + edge]);
+    const dx = bx - ax, dy = by - ay, length = dx * dx + dy * dy || 1;
+    const y1 = Math.min(height, Math.max(ay, by) + edge), x1 = Math.min(width, Math.max(ax, bx) + edge);
+    for (let y = Math.max(0, Math.floor(Math.min(ay, by) - edge)); y < y1; y++)
+      for (let x = Math.max(0, Math.floor(Math.min(ax, bx) - edge)); x < x1; x++) {
+        const [px, py] = [x + .5 - ax, y + .5 - ay], t = clamp((px * dx + py * dy) / length, 0, 1);
+        const ink = clamp(pen / 2 - Math.hypot(px - t * dx, py - t * dy) + .5, 0, 1);
+        if (ink > pixels[y * width + x]) pixels[y * width + x] = ink;
+      }
+  }
+  return {pixels, width, height};
+}
+
+const box = {reach: .5, at: x => x > -.5 && x <= .5 ? 1 : 0};
+const bicubic = {reach: 2, at: x => {
+  x = Math.abs(x);
+  return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-.5 * x + 2.5) * x - 4) * x + 2 : 0;
+}};
+
+// One row of `n` pixels after another, each made `m` long, as Pillow does it: whole numbers in, whole numbers out.
+function resizeRows(pixels, n, m, kernel) {
+  if (n === m) return pixels;
+  const rows = pixels.length / n, out = new Uint8Array(rows * m), scale = n / m, wide = Math.max(scale, 1);
+  for (let i = 0; i < m; i++) {
+    const centre = (i + .5) * scale, first = Math.max(0, Math.trunc(centre - kernel.reach * wide + .5));
+    const last = Math.min(n, Math.trunc(centre + kernel.reach * wide + .5));
+    const shares = Array.from({length: last - first}, (_, j) => kernel.at((j + first - centre + .5) / wide));
+    const total = shares.reduce((a, b) => a + b, 0), weights = shares.map(v => Math.round(v / total * 2 ** 22));
+    for (let r = 0; r < rows; r++) {
+      let sum = 2 ** 21;
+      for (let j = 0; j < weights.length; j++) sum += pixels[r * n + first + j] * weights[j];
+      out[r * m + i] = clamp(Math.floor(sum / 2 ** 22), 0, 255);
+    }
+  }
+  return out;
+}
+
+function transpose(pixels, width) {
+  const height = pixels.length / width, out = new Uint8Array(pixels.length);
+  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) out[x * height + y] = pixels[y * width + x];
+  return out;
+}
+
+function resize({pixels, width}, w, h, kernel) {
+  const across = resizeRows(pixels, width, w, kernel);
+  return transpose(resizeRows(transpose(across, w), pixels.length / width, h, kernel), h);
+}
+
+// A grey image (0 to 1, row by row) as MNIST would hold it: 28×28 whole numbers from 0 to 255. Null if there is no digit on it.
+function prepare({pixels, width, height}) {
+  const at = (y, x) => pixels[y * width + x], range = n => [...Array(n).keys()];
+  const edge = [...range(width).flatMap(x => [at(0, x), at(height - 1, x)]), ...range(height).flatMap(y => [at(y, 0), at(y, width - 1)])];
+  edge.sort((a, b) => a - b);
+  const paper = (edge[edge.length / 2 - 1] + edge[edge.length / 2]) / 2;
+  let low = Infinity, high = -Infinity;
+  for (const v of pixels) { low = Math.min(low, v); high = Math.max(high, v); }
+  const sign = high - paper > paper - low ? 1 : -1, most = Math.max(high - paper, paper - low);
+  if (!(most >= .1)) return null;
+  const ink = Float64Array.from(pixels, v => clamp((sign * (v - paper) / most - .2) / .6, 0, 1));
+  let [top, bottom, left, right] = [height, -1, width, -1];
+  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) if (ink[y * width + x]) {
+    top = Math.min(top, y); bottom = Math.max(bottom, y); left = Math.min(left, x); right = Math.max(right, x);
+  }
+  const cut = {pixels: new Uint8Array((bottom - top + 1) * (right - left + 1)), width: right - left + 1};
+  for (let y = top, i = 0; y <= bottom; y++) for (let x = left; x <= right; x++) cut.pixels[i++] = 255 * ink[y * width + x];
+
+  const sides = [bottom - top + 1, cut.width], longest = Math.max(...sides);
+  const [h, w] = sides.map(n => Math.max(1, rint(20 * n / longest)));
+  const small = resize(cut, w, h, longest > 20 ? box : bicubic), brightest = small.reduce((a, b) => Math.max(a, b), 0);
+  const masses = [new Float64Array(h), new Float64Array(w)];
+  small.forEach((v, i) => { masses[0][Math.floor(i / w)] += v; masses[1][i % w] += v; });
+  const [y0, x0] = masses.map(mass => {  // where a side with this much ink in each row begins if its centre is to be at 14
+    const total = mass.reduce((a, b) => a + b, 0), centre = mass.reduce((a, v, i) => a + v * i, 0) / total;
+    return clamp(rint(14 - centre), 0, 28 - mass.length);
+  });
+  const out = new Uint8Array(784);
+  small.forEach((v, i) => { out[(y0 + Math.floor(i / w)) * 28 + x0 + i % w] = rint(v * 255 / brightest); });
+  return out;
+}
+
+// ---- the network
+
+const bytes = base64 => Uint8Array.from(atob(base64), c => c.charCodeAt(0));
+const shape3 = s => s.length === 3 ? s : [s[0], 1, 1];
+const size = s => s.reduce((a, b) => a * b, 1);
+
+// The arrays of one state: whole numbers of `n_bytes` bytes each, the largest of an array standing for its scale.
+function decode({data, n_bytes, scales}, lengths) {
+  const raw = bytes(data), unit = 2 ** (8 * n_bytes - 1) - 1;
+  let at = 0;
+  return lengths.map((length, k) => Float64Array.from({length}, () => {
+    let v = 0;
+    for (let b = 0; b < n_bytes; b++) v |= raw[at++] << 8 * (b + 4 - n_bytes);
+    return (v >> 8 * (4 - n_bytes)) / unit * scales[k];
+  }));
+}
+
+// The rows that a window reads at `o` along one dimension, as [first, one after the last] places in the kernel.
+const inside = (o, n, k, stride, padding, dilation) => {
+  const start = o * stride - padding;
+  return [Math.max(0, Math.ceil(-start / dilation)), Math.min(k, Math.ceil((n - start) / dilation))];
+};
+
+const OPS = {
+  conv({in: [C, H, W], out: [O, OH, OW], kernel_size: [kh, kw], stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw], groups, weight, bias}, x, arrays) {
+    const y = new Float64Array(O * OH * OW), w = arrays[weight], each = C / groups;
+    for (let o = 0; o < O; o++) {
+      if (bias !== null) y.fill(arrays[bias][o], o * OH * OW, (o + 1) * OH * OW);
+      for (let c = 0; c < each; c++) for (let ky = 0; ky < kh; ky++) for (let kx = 0; kx < kw; kx++) {
+        const v = w[((o * each + c) * kh + ky) * kw + kx], from = (Math.floor(o / (O / groups)) * each + c) * H * W;
+        const dx = kx * dw - pw, x0 = Math.max(0, Math.ceil(-dx / sw)), x1 = Math.min(OW, Math.floor((W - 1 - dx) / sw) + 1);
+        for (let oy = 0; oy < OH; oy++) {
+          const iy = oy * sh - ph + ky * dh;
+          if (iy < 0 || iy >= H) continue;
+          const row = from + iy * W + dx, to = (o * OH + oy) * OW;
+          for (let ox = x0; ox < x1; ox++) y[to + ox] += v * x[row + ox * sw];
+        }
+      }
+    }
+    return y;
+  },
+  pool(layer, x) {
+    const {out: [C, OH, OW]} = layer, y = new Float64Array(C * OH * OW);
+    for (let i = 0; i < y.length; i++) y[i] = pooled(layer, x, i);
+    return y;
+  },
+  linear({in: [n], out: [m], weight, bias}, x, arrays) {
+    const y = new Float64Array(m), w = arrays[weight];
+    for (let o = 0; o < m; o++) {
+      let sum = bias === null ? 0 : arrays[bias][o];
+      for (let i = 0; i < n; i++) sum += w[o * n + i] * x[i];
+      y[o] = sum;
+    }
+    return y;
+  },
+  norm({in: shape, weight, bias}, x, arrays) {
+    const each = size(shape.slice(1));
+    return x.map((v, i) => v * arrays[weight][Math.floor(i / each)] + arrays[bias][Math.floor(i / each)]);
+  },
+  relu: ({slope}, x) => x.map(v => v > 0 ? v : slope * v),
+  sigmoid: (_, x) => x.map(v => 1 / (1 + Math.exp(-v))),
+  tanh: (_, x) => x.map(Math.tanh),
+  softmax(_, x) {
+    const most = x.reduce((a, b) => Math.max(a, b)), e = x.map(v => Math.exp(v - most)), total = e.reduce((a, b) => a + b);
+    return e.map(v => v / total);
+  },
+  logsoftmax: (layer, x) => OPS.softmax(layer, x).map(Math.log),
+  flatten: (_, x) => x,
+};
+
+// The places of its input that a window of a convolution or a pool reads for output `i` in input channel `c`: [row, column, index].
+function places({in: [, H, W], out: [, OH, OW], kernel_size: [kh, kw], stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw]}, i, c) {
+  const oy = Math.floor(i / OW) % OH, ox = i % OW, found = [];
+  for (let ky = 0; ky < kh; ky++) for (let kx = 0; kx < kw; kx++) {
+    const y = oy * sh - ph + ky * dh, x = ox * sw - pw + kx * dw;
+    found.push([ky, kx, y >= 0 && y < H && x >= 0 && x < W ? (c * H + y) * W + x : -1]);
+  }
+  return found;
+}
+
+function pooled(layer, x, i) {
+  const {in: [, H, W], out: [, OH, OW], kernel_size: [kh, kw], stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw], mean, divisor} = layer;
+  const c = Math.floor(i / (OH * OW)), oy = Math.floor(i / OW) % OH, ox = i % OW;
+  const [y0, y1] = inside(oy, H, kh, sh, ph, dh), [x0, x1] = inside(ox, W, kw, sw, pw, dw);
+  let sum = 0, most = -Infinity;
+  for (let ky = y0; ky < y1; ky++) for (let kx = x0; kx < x1; kx++) {
+    const v = x[(c * H + oy * sh - ph + ky * dh) * W + ox * sw - pw + kx * dw];
+    sum += v;
+    if (v > most) most = v;
+  }
+  if (!mean) return most;
+  if (divisor) return sum / divisor;
+  if (!layer.count_padding) return sum / ((y1 - y0) * (x1 - x0));
+  const reach = (o, n, k, s, p) => Math.min(o * s - p + k, n + p) - (o * s - p);
+  return sum / (reach(oy, H, kh, sh, ph) * reach(ox, W, kw, sw, pw));
+}
+
+// All that a network makes of 28×28 pixels from 0 to 255: first what it is given, then each layer's output.
+function forward(network, arrays, pixels) {
+  const all = [Float64Array.from(pixels, v => (v / 255 - network.mean) / network.std)];
+  for (const layer of network.layers) all.push(OPS[layer.op](layer, all[all.length - 1], arrays));
+  return all;
+}
+
+// Probabilities of the classes: what the last layer gives, or its softmax unless it has been taken already.
+function probabilities(network, outputs) {
+  const last = network.layers[network.layers.length - 1], y = outputs[outputs.length - 1];
+  return ['softmax', 'sigmoid'].includes(last.op) ? y : OPS.softmax(last, y);
+}
+
+// What output `i` of a layer is computed from: [index in the layer's input (−1: padding), weight], and the bias.
+function behind(layer, arrays, i) {
+  const bias = layer.bias == null ? 0 : arrays[layer.bias];
+  if (layer.op === 'linear') {
+    const n = layer.in[0];
+    return {terms: Array.from({length: n}, (_, j) => [j, arrays[layer.weight][i * n + j]]), bias: bias && bias[i]};
+  }
+  const [O, OH, OW] = shape3(layer.out), o = Math.floor(i / (OH * OW));
+  if (layer.op === 'conv') {
+    const [kh, kw] = layer.kernel_size, each = layer.in[0] / layer.groups, first = Math.floor(o / (O / layer.groups)) * each;
+    const terms = [];
+    for (let c = 0; c < each; c++) for (const [ky, kx, at] of places(layer, i, first + c))
+      terms.push([at, arrays[layer.weight][((o * each + c) * kh + ky) * kw + kx], first + c]);
+    return {terms, bias: bias && bias[o]};
+  }
+  if (layer.op === 'pool') return {terms: places(layer, i, o).map(([, , at]) => [at, 1]), bias: 0};
+  if (layer.op === 'norm') return {terms: [[i, arrays[layer.weight][o]]], bias: bias[o]};
+  if (/softmax/.test(layer.op)) return {terms: layer.in.length === 1 ? Array.from({length: layer.in[0]}, (_, j) => [j, 1]) : [[i, 1]], bias: 0};
+  return {terms: [[i, 1]], bias: 0};
+}
+
+// Which part of each earlier output a unit sees: for layer `l` and all before it, down to the pixels, the first and last
+// channel, row and column, both included. Element j belongs to the input of layer j.
+function trace(layers, l, i) {
+  const at = ([, H, W], i) => { const c = Math.floor(i / (H * W)), y = Math.floor(i / W) % H, x = i % W; return [[c, c], [y, y], [x, x]]; };
+  const whole = shape => shape3(shape).map(n => [0, n - 1]);
+  const parts = [];
+  let part = at(shape3(layers[l].out), i);
+  for (let j = l; j >= 0; j--) {
+    const layer = layers[j];
+    if (layer.op === 'linear' || /softmax/.test(layer.op)) part = whole(layer.in);
+    else if (layer.op === 'flatten') part = part[0][0] === part[0][1] ? at(shape3(layer.in), part[0][0]) : whole(layer.in);
+    else if (layer.kernel_size) {
+      const [O] = layer.out, each = layer.in[0] / (layer.groups || 1);
+      const group = c => layer.op === 'conv' ? Math.floor(c / (O / layer.groups)) : c;
+      const channels = layer.op === 'conv' ? [group(part[0][0]) * each, (group(part[0][1]) + 1) * each - 1] : part[0];
+      part = [channels, ...[1, 2].map(d => [0, 1].map(e => clamp(part[d][e] * layer.stride[d - 1] - layer.padding[d - 1]
+        + e * (layer.kernel_size[d - 1] - 1) * layer.dilation[d - 1], 0, layer.in[d] - 1)))];
+    }
+    parts[j] = part;
+  }
+  return parts;
+}
+
+if (typeof document === 'undefined') {
+  module.exports = {rasterise, prepare, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
+  return;
+}
+
+// ---- the page
+
+// An element with attributes; functions among them listen to the event of that name.
+function make(tag, attributes = {}, ...children) {
+  const svg = ['svg', 'path'].includes(tag);
+  const e = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
+  for (const [k, v] of Object.entries(attributes)) typeof v === 'function' ? e.addEventListener(k, v) : e.setAttribute(k, v);
+  e.append(...children.filter(c => c !== null));
+  return e;
+}
+
+const number = (v, digits = 3) => v.toFixed(digits).replace(/^-(?=0\.?0*$)/, '').replace('-', '−');
+const signed = v => (v < 0 ? '− ' : '+ ') + number(Math.abs(v));
+const percent = p => (100 * p).toFixed(1) + ' %';
+const MARK = '#e0407a', GAP = 4;
+const COOL = [0x1f, 0x7f, 0xc4], WARM = [0xe0, 0x6c, 0x10];  // below and above zero, over any ground
+
+// A pixel as it lies in memory, and values as colours: as strong as they are large, so that zero is whatever the page's ground is.
+const rgba = (r, g, b, a) => (a << 24 | b << 16 | g << 8 | r) >>> 0;
+const colour = (v, most) => rgba(...(v < 0 ? COOL : WARM), most && Math.round(255 * Math.min(1, Math.abs(v) / most)));
+
+// A canvas of C maps of H×W, as many in a row as there is room for.
+class Maps {
+  constructor(shape, label) {
+    this.shape = shape3(shape);
+    const [C, H, W] = this.shape, side = Math.max(H, W);
+    this.unit = side > 32 ? 1 : side > 20 ? 2 : side > 10 ? 4 : side > 1 ? 7 : C > 100 ? 6 : 22;
+    this.gap = C > 100 && side === 1 ? 1 : GAP;
+    this.element = make('canvas', {class: 'mcp-maps'});
+    if (label) this.element.setAttribute('aria-label', label);
+  }
+  layout(room) {
+    const [C, H, W] = this.shape, step = W * this.unit + this.gap;
+    this.columns = clamp(Math.floor((room + this.gap) / step), 1, C);
+    this.element.width = Math.min(C, this.columns) * step - this.gap;
+    this.element.height = Math.ceil(C / this.columns) * (H * this.unit + this.gap) - this.gap;
+  }
+  corner(c) {
+    const [, H, W] = this.shape;
+    return [c % this.columns * (W * this.unit + this.gap), Math.floor(c / this.columns) * (H * this.unit + this.gap)];
+  }
+  draw(values, part, cursor) {
+    const {shape: [C, H, W], unit, element: {width, height}} = this, ctx = this.element.getContext('2d');
+    const image = ctx.createImageData(width, height), most = values.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
+    const ink = new Uint32Array(image.data.buffer);
+    for (let c = 0, i = 0; c < C; c++) {
+      const [x0, y0] = this.corner(c);
+      for (let y = 0; y < H; y++) for (let x = 0; x < W; x++) {
+        const pixel = colour(values[i++], most);
+        for (let v = 0, to = (y0 + y * unit) * width + x0 + x * unit; v < unit; v++, to += width) ink.fill(pixel, to, to + unit);
+      }
+    }
+    ctx.putImageData(image, 0, 0);
+    ctx.strokeStyle = 'rgba(128, 128, 128, .5)';
+    for (let c = 0; c < C && this.gap > 1; c++) { const [x, y] = this.corner(c); ctx.strokeRect(x + .5, y + .5, W * unit - 1, H * unit - 1); }
+    if (part) this.frame(ctx, part, []);
+    if (cursor != null) {
+      const c = Math.floor(cursor / (H * W)), y = Math.floor(cursor / W) % H, x = cursor % W;
+      this.frame(ctx, [[c, c], [y, y], [x, x]], [3, 2]);
+    }
+  }
+  frame(ctx, [[c0, c1], [y0, y1], [x0, x1]], dash) {
+    const [C, H, W] = this.shape;
+    if (c1 - c0 === C - 1 && C > 1 && y1 - y0 === H - 1 && x1 - x0 === W - 1) return;  // it sees everything: no frame says more
+    Object.assign(ctx, {strokeStyle: MARK, lineWidth: 2});
+    ctx.setLineDash(dash);
+    for (let c = c0; c <= c1; c++) {
+      const [x, y] = this.corner(c);
+      ctx.strokeRect(x + x0 * this.unit, y + y0 * this.unit, Math.max(3, (x1 - x0 + 1) * this.unit), Math.max(3, (y1 - y0 + 1) * this.unit));
+    }
+    Object.assign(ctx, {lineWidth: 1});
+    ctx.setLineDash([]);
+  }
+  unitAt(event) {
+    const r = this.element.getBoundingClientRect(), {shape: [C, H, W], unit, gap} = this;
+    const px = (event.clientX - r.left) * this.element.width / r.width, py = (event.clientY - r.top) * this.element.height / r.height;
+    const c = Math.floor(py / (H * unit + gap)) * this.columns + Math.floor(px / (W * unit + gap));
+    if (c < 0 || c >= C) return null;
+    const [x0, y0] = this.corner(c);
+    return (c * H + clamp(Math.floor((py - y0) / unit), 0, H - 1)) * W + clamp(Math.floor((px - x0) / unit), 0, W - 1);
+  }
+  move(i, key) {
+    const {shape: [C, H, W], columns} = this, n = C * H * W, alone = H * W === 1;
+    const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: alone ? -columns : -W, ArrowDown: alone ? columns : W,
+                  PageUp: -H * W, PageDown: H * W, Home: -n, End: n}[key];
+    return step === undefined ? null : clamp(i + step, 0, n - 1);
+  }
+  name(i) {
+    const [, H, W] = this.shape;
+    return H * W === 1 ? `number ${i}` : `map ${Math.floor(i / (H * W))}, row ${Math.floor(i / W) % H}, column ${i % W}`;
+  }
+}
+
+// A drawn grid of numbers, for those who cannot see it with a name that says them.
+function grid(rows, label, emphasised = () => false) {
+  const most = rows.flat().reduce((a, v) => Math.max(a, Math.abs(v || 0)), 0);
+  const e = make('span', {class: 'mcp-grid', role: 'img', style: `grid-template-columns: repeat(${rows[0].length}, auto)`,
+    'aria-label': `${label}: ${rows.map(r => r.map(v => v === null ? 'padding' : number(v, 2)).join(', ')).join('; ')}`});
+  rows.forEach((r, y) => r.forEach((v, x) => {
+    const [red, green, blue] = v < 0 ? COOL : WARM;
+    e.append(make('span', {class: emphasised(y, x) ? 'mcp-most' : '', style: `background: rgba(${red}, ${green}, ${blue}, ${most ? .55 * Math.abs(v || 0) / most : 0})`},
+      v === null ? '·' : number(v, 2)));
+  }));
+  return e;
+}
+
+const SIDE = 280;  // of the field to draw on, in its own units
+
+function start(root) {
+  const network = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+  const states = network.states.map(s => ({...s, arrays: null})), {layers, classes} = network;
+  const digits = network.digits.map(d => ({...d, pixels: bytes(d.pixels)}));
+  let epoch = states.length - 1, strokes = [], pixels = digits[0].pixels, outputs, picked = null, cursor = null, channel = null, asked = 0, what = '';
+  const arrays = () => states[epoch].arrays = states[epoch].arrays || decode(states[epoch], network.lengths);
+
+  // the field to draw on
+  const lines = make('path', {class: 'mcp-ink'});
+  const hint = make('span', {class: 'mcp-hint', 'aria-hidden': 'true'}, 'Draw a digit here');
+  const field = make('svg', {class: 'mcp-field', viewBox: `0 0 ${SIDE} ${SIDE}`, role: 'img',
+    'aria-label': 'Field to draw a digit on with mouse, pen or finger. With the keyboard, choose one of the test digits below'}, lines);
+  const place = e => { const r = field.getBoundingClientRect(); return [(e.clientX - r.left) * SIDE / r.width, (e.clientY - r.top) * SIDE / r.height].map(v => clamp(v, 0, SIDE)); };
+  let pointer = null;
+  const draw = () => {
+    lines.setAttribute('d', strokes.map(s => 'M' + s.map(p => p.map(v => v.toFixed(1)).join(' ')).join('L') + (s.length === 1 ? 'h.01' : '')).join(''));
+    hint.hidden = strokes.length > 0;
+  };
+  const drawn = () => {
+    const raster = rasterise(strokes);
+    pixels = raster && prepare(raster) || new Uint8Array(784);
+    what = strokes.length ? 'Your drawing' : 'The empty field';
+    draw();
+    soon();
+  };
+  field.addEventListener('pointerdown', e => {
+    if (pointer !== null || e.button) return;
+    e.preventDefault();
+    pointer = e.pointerId;
+    field.setPointerCapture(pointer);
+    choose(null);
+    strokes.push([place(e)]);
+    drawn();
+  });
+  field.addEventListener('pointermove', e => {
+    if (e.pointerId !== pointer) return;
+    const moves = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
+    strokes[strokes.length - 1].push(...(moves.length ? moves : [e]).map(place));
+    drawn();
+  });
+  const lift = e => { if (e.pointerId === pointer) { pointer = null; say(); } };
+  field.addEventListener('pointerup', lift);
+  field.addEventListener('pointercancel', lift);
+  const clear = () => { choose(null); strokes = []; drawn(); say(); };
+  const undo = () => { if (!strokes.length) return; choose(null); strokes.pop(); drawn(); say(); };
+
+  // the test digits
+  const choices = digits.map((d, n) => {
+    const picture = make('canvas', {width: 28, height: 28, 'aria-hidden': 'true'});
+    grey(picture, d.pixels);
+    return make('button', {type: 'button', class: 'mcp-digit', 'aria-pressed': 'false', 'aria-label': `Test digit ${d.label}`, click: () => {
+      strokes = []; draw(); choose(n); pixels = d.pixels; soon(); say();
+    }}, picture);
+  });
+  function choose(n) {
+    choices.forEach((c, k) => c.setAttribute('aria-pressed', k === n));
+    if (n !== null) what = `A test digit, a ${digits[n].label},`;
+  }
+
+  // what the network is given, and its answer
+  const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given'});
+  const verdict = make('p', {class: 'mcp-verdict'});
+  const live = make('span', {class: 'mcp-live', 'aria-live': 'polite', role: 'status'});
+  const bars = classes.map((name, c) => {
+    const fill = make('span', {class: 'mcp-fill'}), value = make('span', {class: 'mcp-value'});
+    const button = make('button', {type: 'button', class: 'mcp-bar', click: () => pick(layers.length - 1, c)}, make('span', {class: 'mcp-class'}, name), make('span', {class: 'mcp-track'}, fill), value);
+    return {fill, value, button};
+  });
+
+  // the slider over the epochs
+  const shown = make('output', {class: 'mcp-accuracy'});
+  const slider = make('input', {type: 'range', min: 0, max: states.length - 1, step: 1, value: epoch, input: () => { epoch = +slider.value; soon(); say(); }});
+  const epochs = states.length > 1 ? make('label', {class: 'mcp-epochs'}, make('span', {}, 'Epoch'), slider, shown) : null;
+
+  // the layers
+  const rows = layers.map((layer, l) => {
+    const maps = new Maps(layer.out, `What ${layer.name} makes: ${layer.out.join('×')}. Arrow keys move, Page Up and Page Down change the map, Enter opens a unit`);
+    const e = maps.element;
+    Object.entries({tabindex: 0, role: 'application', 'aria-roledescription': 'feature maps'}).forEach(([k, v]) => e.setAttribute(k, v));
+    e.addEventListener('click', event => { const i = maps.unitAt(event); if (i !== null) pick(l, i); });
+    e.addEventListener('keydown', event => {
+      const at = cursor && cursor.layer === l ? cursor.i : 0;
+      if (event.key === 'Enter' || event.key === ' ') pick(l, at);
+      else {
+        const to = maps.move(at, event.key);
+        if (to === null) return;
+        cursor = {layer: l, i: to};
+        live.textContent = `${maps.name(to)}: ${number(outputs[l + 1][to])}`;
+        soon();
+      }
+      event.preventDefault();
+    });
+    e.addEventListener('focus', () => { if (e.matches(':focus-visible')) { cursor = cursor && cursor.layer === l ? cursor : {layer: l, i: 0}; soon(); } });
+    e.addEventListener('blur', () => { cursor = null; soon(); });
+    const few = layer.op === 'conv' && layer.in[0] / layer.groups <= 3;  // filters that are pictures themselves
+    const filters = few ? new Maps([layer.out[0] * layer.in[0] / layer.groups, ...layer.kernel_size]) : null;
+    if (filters) { filters.element.setAttribute('role', 'img'); filters.element.setAttribute('aria-label', `The filters of ${layer.name}`); }
+    const row = make('div', {class: 'mcp-layer'},
+      make('p', {class: 'mcp-name'}, make('strong', {}, layer.name), ` ${layer.name.startsWith(layer.kind) ? '' : layer.kind + ' '}→ ${layer.out.join('×')}`),
+      ...(filters ? [make('p', {class: 'mcp-note'}, 'its filters'), filters.element, make('p', {class: 'mcp-note'}, 'what they make of the digit')] : []), e);
+    return {layer, maps, filters, row};
+  });
+  const detail = make('div', {class: 'mcp-detail', tabindex: -1, role: 'region', 'aria-label': 'What is behind a unit'});
+  const stack = make('div', {class: 'mcp-layers'}, ...rows.map(r => r.row));
+  const inner = [make('p', {class: 'mcp-note'}, 'Orange is above zero, blue below. Click a unit, or move to it with the arrow keys and press Enter, to see what it is made of.'), detail, stack];
+
+  // behind a unit
+  function pick(l, i) { picked = {layer: l, i}; channel = null; drawDetail(); soon(); detail.focus({preventScroll: true}); bring(); }
+  function bring() {
+    const r = detail.getBoundingClientRect();
+    if (r.top < 0 || r.bottom > innerHeight) detail.scrollIntoView({block: 'nearest', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
+  }
+  const nameOf = (l, i) => l < 0 ? `pixel in row ${Math.floor(i / 28)}, column ${i % 28}` : `${layers[l].name}, ${rows[l].maps.name(i)}`;
+  function strongest() {
+    const {layer: l, i} = picked, x = outputs[l], {terms} = behind(layers[l], arrays(), i);
+    const by = layers[l].op === 'pool' && !layers[l].mean ? ([j]) => j < 0 ? -Infinity : x[j] : ([j, w]) => j < 0 ? -Infinity : Math.abs(w * x[j]);
+    return terms.reduce((a, b) => by(b) > by(a) ? b : a)[0];
+  }
+  function follow() { if (picked.layer > 0) pick(picked.layer - 1, strongest()); }
+  function drawDetail() {
+    if (!picked) { detail.hidden = true; return; }
+    detail.hidden = false;
+    const held = detail.contains(document.activeElement);
+    const {layer: l, i} = picked, layer = layers[l], x = outputs[l], value = outputs[l + 1][i], {terms, bias} = behind(layer, arrays(), i);
+    const at = j => j < 0 ? null : x[j], product = ([j, w]) => j < 0 ? 0 : w * x[j];
+    const parts = [make('p', {class: 'mcp-title'}, make('strong', {}, nameOf(l, i)), ` = ${number(value)}`)];
+    const say = (...text) => parts.push(make('p', {}, ...text));
+    if (layer.op === 'conv' || layer.op === 'pool') {
+      const [kh, kw] = layer.kernel_size, cut = v => Array.from({length: kh}, (_, y) => v.slice(y * kw, (y + 1) * kw));
+      if (layer.op === 'pool') {
+        say(grid(cut(terms.map(([j]) => at(j))), 'Window', (y, x) => !layer.mean && terms[y * kw + x][0] >= 0 && at(terms[y * kw + x][0]) === value),
+            make('span', {}, layer.mean ? ` mean: ${number(value)}` : ` largest: ${number(value)}`));
+      } else {
+        const sums = new Map();
+        for (const t of terms) sums.set(t[2], (sums.get(t[2]) || 0) + product(t));
+        if (!sums.has(channel)) channel = [...sums].reduce((a, b) => Math.abs(b[1]) > Math.abs(a[1]) ? b : a)[0];
+        const own = terms.filter(t => t[2] === channel), from = l ? `map ${channel} of ${layers[l - 1].name}` : 'the pixels';
+        if (kh * kw <= 49) say(grid(cut(own.map(([j]) => at(j))), 'Window'), ' × ', grid(cut(own.map(([, w]) => w)), 'Weights'), ' → ', grid(cut(own.map(product)), 'Products'));
+        say(`Window over ${from} times weights: the products sum to ${number(sums.get(channel))}.`);
+        if (sums.size > 1) {
+          parts.push(make('p', {}, `The same in all ${sums.size} maps that it reads:`), make('p', {class: 'mcp-terms'}, ...[...sums].map(([c, s]) =>
+            make('button', {type: 'button', 'aria-pressed': c === channel, 'aria-label': `map ${c}: sum ${number(s)}`, click: () => { channel = c; drawDetail(); }}, `${c}: ${number(s, 2)}`))));
+        }
+        say(`${number(value - bias)} ${signed(bias)} (bias) = `, make('strong', {}, number(value)));
+      }
+    } else if (layer.op === 'linear') {
+      const best = [...terms].sort((a, b) => Math.abs(product(b)) - Math.abs(product(a))).slice(0, 6), rest = value - bias - best.reduce((a, t) => a + product(t), 0);
+      parts.push(make('p', {}, `The sum of ${terms.length} inputs times their weights. The largest of them:`), make('ul', {}, ...best.map(t => make('li', {},
+        l ? make('button', {type: 'button', click: () => pick(l - 1, t[0])}, nameOf(l - 1, t[0])) : nameOf(-1, t[0]), ` ${number(x[t[0]])} × ${number(t[1])} = ${number(product(t))}`))));
+      say(`${best.map(t => number(product(t), 2)).join(' + ').replace(/\+ −/g, '− ')} ${signed(rest)} (all others) ${signed(bias)} (bias) = `, make('strong', {}, number(value)));
+    } else if (layer.op === 'norm') say(`${number(at(i))} × ${number(terms[0][1])} ${signed(bias)} = `, make('strong', {}, number(value)));
+    else if (layer.op === 'relu') say(layer.slope ? `${number(at(i))}, times ${layer.slope} if it is below zero: ` : `The larger of 0 and ${number(at(i))}: `, make('strong', {}, number(value)));
+    else if (layer.op === 'flatten') say(`The same number, now number ${i} in a row.`);
+    else if (/softmax/.test(layer.op)) say(`From all ${terms.length} numbers, of which its own is ${number(at(i))}.`);
+    else say(`${layer.kind}(${number(at(i))}) = `, make('strong', {}, number(value)));
+    const seen = trace(layers, l, i)[0], span = ([a, b]) => `${a} to ${b}`;
+    say(`It sees rows ${span(seen[1])} and columns ${span(seen[2])} of the pixels.`);
+    const next = strongest();
+    parts.push(make('p', {class: 'mcp-actions'},
+      l > 0 && next >= 0 ? make('button', {type: 'button', class: 'mcp-follow', click: follow}, `Back to ${nameOf(l - 1, next)}`) : null,
+      make('button', {type: 'button', click: () => { const from = picked.layer; picked = null; drawDetail(); soon(); rows[from].maps.element.focus({preventScroll: true}); }}, 'Close')));
+    detail.replaceChildren(...parts);
+    if (held && !detail.contains(document.activeElement)) detail.focus({preventScroll: true});
+  }
+
+  // everything drawn anew, at most once for each picture that the screen shows
+  function soon() { if (!asked) asked = requestAnimationFrame(update); }
+  function update() {
+    asked = 0;
+    const begun = performance.now();
+    outputs = forward(network, arrays(), pixels);
+    const spent = performance.now() - begun, p = probabilities(network, outputs), best = p.indexOf(Math.max(...p));
+    root.dataset.logits = JSON.stringify([...outputs[outputs.length - 1]]);
+    root.dataset.milliseconds = spent.toFixed(2);
+    const parts = picked ? trace(layers, picked.layer, picked.i) : [];
+    grey(input, pixels, parts[0]);
+    bars.forEach(({fill, value, button}, c) => {
+      fill.style.width = `${100 * p[c]}%`;
+      value.textContent = percent(p[c]);
+      button.classList.toggle('mcp-best', c === best);
+      button.setAttribute('aria-label', `${classes[c]}: ${percent(p[c])}. What is behind it?`);
+    });
+    verdict.replaceChildren(make('strong', {}, classes[best]), ` ${percent(p[best])}`, make('small', {}, ` read in ${spent.toFixed(1)} ms`));
+    shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
+    if (stack.offsetParent) rows.forEach(({layer, maps, filters}, l) => {
+      const own = picked && picked.layer === l;
+      let mark = parts[l + 1] || null;
+      if (own) { const [, H, W] = maps.shape, i = picked.i, [c, y, x] = [Math.floor(i / (H * W)), Math.floor(i / W) % H, i % W]; mark = [[c, c], [y, y], [x, x]]; }
+      maps.draw(outputs[l + 1], mark, cursor && cursor.layer === l ? cursor.i : null);
+      if (filters) filters.draw(arrays()[layer.weight]);
+    });
+    if (picked) drawDetail();
+  }
+  function say() {
+    requestAnimationFrame(() => { const p = probabilities(network, outputs), best = p.indexOf(Math.max(...p)); live.textContent = `${what} is read as ${classes[best]}, ${percent(p[best])}.`; });
+  }
+  function arrange() {
+    const room = stack.clientWidth;
+    if (!room) return;
+    for (const {maps, filters} of rows) { maps.layout(room); if (filters) filters.layout(room); }
+    update();
+  }
+
+  const body = network.folded ? [make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, and what is behind each of its numbers'), ...inner)] : inner;
+  choose(0);
+  root.replaceChildren(root.querySelector('script[type="application/json"]'), make('div', {class: 'mcp'}, live,
+    make('div', {class: 'mcp-top'},
+      make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
+        make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
+      make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
+      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
+    make('div', {class: 'mcp-digits', role: 'group', 'aria-label': 'Test digits'}, make('span', {class: 'mcp-note'}, 'or take a test digit'), ...choices),
+    epochs, ...body));
+  draw();
+  drawDetail();
+  update();
+  new ResizeObserver(arrange).observe(stack);
+}
+
+// Pixels as MNIST has them, white on black, and a frame around the part that a unit sees.
+function grey(canvas, pixels, part) {
+  const unit = canvas.width / 28, ctx = canvas.getContext('2d'), image = ctx.createImageData(canvas.width, canvas.height);
+  const ink = new Uint32Array(image.data.buffer);
+  for (let y = 0, at = 0; y < canvas.height; y++) for (let x = 0; x < canvas.width; x++) {
+    const v = pixels[Math.floor(y / unit) * 28 + Math.floor(x / unit)];
+    ink[at++] = rgba(v, v, v, 255);
+  }
+  ctx.putImageData(image, 0, 0);
+  if (!part) return;
+  const [, [y0, y1], [x0, x1]] = part;
+  Object.assign(ctx, {strokeStyle: '#ff6fae', lineWidth: 2});
+  ctx.strokeRect(x0 * unit + 1, y0 * unit + 1, (x1 - x0 + 1) * unit - 2, (y1 - y0 + 1) * unit - 2);
+}
+
+for (const root of document.querySelectorAll('.mnist-cnn-playground:not([data-ready])')) {
+  root.dataset.ready = 'true';
+  try { start(root); } catch (e) { console.error(e); }
+}
+})();

@@ -1,0 +1,219 @@
+"The playground: its functions in node against Python's numbers, and the widget in a browser, used as a person would."
+import base64, json, os, re, shutil, subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mnist_cnn.data import load_tensors, prepare_image
+from mnist_cnn.model import SimpleCNN
+from mnist_cnn.playground import classic_run, playground
+
+ROOT = Path(__file__).resolve().parents[1]
+STROKES = {int(c): lines for c, lines in json.loads((ROOT/'tests/strokes.json').read_text(encoding='utf-8')).items()}
+
+
+def other_network():
+    "One with most of the layers that `playground` takes."
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, (3, 5), stride=(1, 2), padding=(2, 1), dilation=(2, 1)), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(6, 9, 3, padding='same', groups=3, bias=False), nn.Tanh(),
+        nn.AvgPool2d(2, ceil_mode=True), nn.Flatten(), nn.LazyLinear(12), nn.Sigmoid(), nn.Linear(12, 10))
+    model(torch.rand(50, 1, 28, 28))
+    return model.eval()
+
+
+@pytest.fixture(scope='session')
+def numbers(tmp_path_factory):
+    "A folder with what Python computes."
+    folder = tmp_path_factory.mktemp('numbers')
+    x, _ = load_tensors(train=False)
+    classic = SimpleCNN()
+    classic.load_state_dict(classic_run()[-1][0])
+    networks = []
+    for model, xb in ((classic, x[:1000]), (other_network(), x[:100])):
+        html = playground(model)._repr_html_()
+        with torch.inference_mode(): logits = model(xb.float() / 255).tolist()
+        networks.append({'network': json.loads(re.search(r'<script type="application/json">(.*?)</script>', html)[1]),
+                         'images': [base64.b64encode(d.numpy().tobytes()).decode() for d in xb], 'logits': logits})
+    rng, images = np.random.default_rng(1), []
+    for n in range(60):
+        a = np.zeros(rng.integers(30, 200, 2)) if n % 2 else np.zeros(rng.integers(29, 34, 2))
+        zoom = min(a.shape) // 28
+        top, left = (int(rng.integers(0, s - 28*zoom + 1)) for s in a.shape)
+        a[top:top + 28*zoom, left:left + 28*zoom] = x[n, 0].numpy().repeat(zoom, 0).repeat(zoom, 1) / 255
+        a = np.pad(a, 2)
+        if n % 3 == 0: a = 1 - a
+        images.append({'pixels': a.ravel().tolist(), 'height': a.shape[0], 'width': a.shape[1], 'prepared': prepare_image(a).flatten().tolist()})
+    text = json.dumps({'networks': networks, 'images': images, 'strokes': STROKES})
+    (folder/'numbers.json').write_text(text, encoding='utf-8')
+    return folder
+
+
+def test_node(numbers):
+    "The script's functions that need no page; without node this is skipped, except where CI is set."
+    if not shutil.which('node'):
+        if os.environ.get('CI'): pytest.fail('no node: install nodejs')
+        pytest.skip('no node: install nodejs')
+    done = subprocess.run(['node', '--test', ROOT/'tests/js/playground.test.js'], env={**os.environ, 'PLAYGROUND_NUMBERS': str(numbers)},
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def tab(chromium, address):
+    "The playground's page; what goes wrong while it is open is in `tab.faults`."
+    context = chromium.new_context(base_url=address, viewport={'width': 1200, 'height': 900})
+    tab = context.new_page()
+    tab.faults = []
+    tab.on('console', lambda m: tab.faults.append(m.text) if m.type in ('error', 'warning') else None)
+    tab.on('pageerror', lambda e: tab.faults.append(str(e)))
+    tab.on('request', lambda r: tab.faults.append(f'another host: {r.url}')
+           if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(address) else None)
+    tab.goto('/playground.html', wait_until='networkidle')
+    yield tab
+    assert tab.faults == []
+    context.close()
+
+
+def widget(tab, n=0): return tab.locator('.mnist-cnn-playground').nth(n)
+
+
+def draw(tab, root, lines, side, left, top):
+    "Draw lines with the mouse into a square of the field; all in shares of the field's side."
+    field = root.locator('.mcp-field')
+    field.scroll_into_view_if_needed()
+    b = field.bounding_box()
+    for line in lines:
+        points = [(b['x'] + b['width']*(left + side*x), b['y'] + b['height']*(top + side*y)) for x, y in line]
+        tab.mouse.move(*points[0])
+        tab.mouse.down()
+        for point in points[1:]: tab.mouse.move(*point)
+        tab.mouse.up()
+    settle(tab)
+
+
+def settle(tab): tab.evaluate('() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
+def read(root): return root.locator('.mcp-verdict strong').inner_text()
+def logits(root): return json.loads(root.get_attribute('data-logits'))
+
+
+@pytest.mark.parametrize('side, left, top', [(.8, .1, .1), (.3, .05, .65), (.15, .8, .05)])
+def test_drawn_digits(tab, side, left, top):
+    "Digits drawn in any place and size are read as themselves; on the front page, where the layers are folded."
+    tab.goto('/index.html', wait_until='networkidle')
+    root = widget(tab)
+    for digit, lines in STROKES.items():
+        root.get_by_role('button', name='Clear').click()
+        draw(tab, root, lines, side, left, top)
+        assert read(root) == str(digit), f'{digit} is read as {read(root)}'
+    assert f'Your drawing is read as {digit}' in root.locator('.mcp-live').inner_text()
+    assert float(root.get_attribute('data-milliseconds')) < 100  # some 5 on a desktop; here others may be at work
+
+
+def test_test_digits_by_keyboard(tab):
+    "A test digit chosen with the keyboard gives the logits that PyTorch computes, and its answer is announced."
+    x, y = load_tensors(train=False)
+    model, root = SimpleCNN(), widget(tab)
+    model.load_state_dict(classic_run()[-1][0])
+    for c in range(10):
+        root.get_by_role('button', name=f'Test digit {c}').focus()
+        tab.keyboard.press('Enter')
+        settle(tab)
+        with torch.inference_mode(): expected = model(x[y == c][:1].float() / 255)[0]
+        assert np.abs(np.array(logits(root)) - expected.numpy()).max() < 1e-4
+        assert f'A test digit, a {c}, is read as {expected.argmax()}' in root.locator('.mcp-live').inner_text()
+        assert root.locator('.mcp-digit[aria-pressed=true]').count() == 1
+
+
+def test_epochs(tab):
+    "The slider changes the network to what it was, says its accuracy and keeps the digit."
+    root, run = widget(tab), classic_run()
+    x, y = load_tensors(train=False)
+    slider, model = root.get_by_role('slider'), SimpleCNN()
+    for epoch in range(len(run) - 2, -1, -1):
+        slider.focus()
+        tab.keyboard.press('ArrowLeft')
+        settle(tab)
+        model.load_state_dict(run[epoch][0])
+        with torch.inference_mode(): expected = model(x[y == 0][:1].float() / 255)[0]
+        assert np.abs(np.array(logits(root)) - expected.numpy()).max() < 5e-3
+        assert f'{epoch}: {100*run[epoch][1]:.2f} %' in root.locator('.mcp-accuracy').inner_text()
+
+
+def test_back_to_the_pixels_by_keyboard(tab):
+    "From a probability to a number of the first layer, and what stands there is what PyTorch computes."
+    root = widget(tab)
+    root.locator('.mcp-bar').first.focus()
+    tab.keyboard.press('Enter')
+    detail = root.locator('.mcp-detail')
+    assert detail.is_visible() and detail.evaluate('e => e === document.activeElement')
+    while (back := detail.locator('.mcp-follow')).count():
+        back.focus()
+        tab.keyboard.press('Enter')
+        settle(tab)
+    found = re.search(r'conv1, map (\d+), row (\d+), column (\d+) = (\S+)', detail.inner_text())
+    assert found, detail.inner_text()
+    x, y = load_tensors(train=False)
+    model = SimpleCNN()
+    model.load_state_dict(classic_run()[-1][0])
+    with torch.inference_mode(): maps = model.conv1(x[y == 0][:1].float() / 255)[0]
+    assert abs(maps[tuple(map(int, found.groups()[:3]))].item() - float(found[4].replace('−', '-'))) < 1e-3
+    detail.get_by_role('button', name='Close').click()
+    assert not detail.is_visible()
+
+
+def test_maps_by_keyboard(tab):
+    "Arrow keys move over a layer's numbers, each is announced, and Enter opens it."
+    root = widget(tab)
+    maps = root.locator('canvas[role=application]').first
+    maps.focus()
+    for key in ('PageDown', 'ArrowDown', 'ArrowRight', 'ArrowRight'): tab.keyboard.press(key)
+    assert root.locator('.mcp-live').inner_text().startswith('map 1, row 1, column 2: ')
+    tab.keyboard.press('Enter')
+    assert root.locator('.mcp-title').inner_text().startswith('conv1, map 1, row 1, column 2 = ')
+
+
+def test_several_on_a_page(tab):
+    "Each widget is started once and has its own drawing."
+    roots = tab.locator('.mnist-cnn-playground')
+    assert roots.count() >= 2
+    assert all(roots.nth(n).locator('.mcp').count() == 1 for n in range(roots.count()))
+    before = logits(widget(tab, 1))
+    draw(tab, widget(tab), STROKES[7], .5, .2, .2)
+    assert read(widget(tab)) == '7' and logits(widget(tab, 1)) == before
+
+
+def test_touch(chromium, address):
+    "A finger draws too, and does not scroll the page."
+    context = chromium.new_context(base_url=address, viewport={'width': 390, 'height': 800}, has_touch=True)
+    tab = context.new_page()
+    tab.goto('/playground.html', wait_until='networkidle')
+    root = widget(tab)
+    field = root.locator('.mcp-field')
+    field.scroll_into_view_if_needed()
+    b, scrolled, cdp = field.bounding_box(), tab.evaluate('scrollY'), context.new_cdp_session(tab)
+    def touch(kind, *point):
+        points = [{'x': b['x'] + b['width']*point[0], 'y': b['y'] + b['height']*point[1]}] if point else []
+        cdp.send('Input.dispatchTouchEvent', {'type': kind, 'touchPoints': points})
+    touch('touchStart', .5, .2)
+    for n in range(1, 13): touch('touchMove', .5, .2 + .05*n)
+    touch('touchEnd')
+    settle(tab)
+    assert read(root) == '1' and tab.evaluate('scrollY') == scrolled
+    context.close()
+
+
+def test_without_scripts(chromium, address):
+    "Where scripts do not run there is a picture, and words."
+    context = chromium.new_context(base_url=address, java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto('/playground.html')
+    root = widget(tab)
+    assert 'reads it as 0' in root.locator('img').get_attribute('alt')
+    assert 'This is a still picture' in root.inner_text()
+    context.close()
