@@ -291,14 +291,15 @@ const PAGE = key => `
   <label data-row="ceil_mode"><input type="checkbox" data-check="ceil_mode"> ceil_mode</label>
   <label data-row="kernel">weights <select data-pick="kernel">${KERNELS.map((k, i) => `<option value="${i}">${k}</option>`).join('')}</select></label>
   <label data-row="in">show input channel <select data-pick="ic"></select></label>
-  <label data-row="out">output channel <select data-pick="oc"></select></label></div></div>
+  <label data-row="out">output channel <select data-pick="oc"></select></label></div>
+  <div class="ec-channels"></div></div>
 <p class="ec-formula"></p>
 <div class="ec-grids"><div class="ec-grid" data-side="in"></div><div class="ec-grid" data-side="out"></div></div>
 <div class="ec-play" role="group" aria-label="Move the window"><button type="button" data-do="back">Back</button>
   <button type="button" data-do="play">Play</button><button type="button" data-do="step">Step</button>
   <input type="range" class="ec-at" min="0" aria-label="Position"></div>
-<p class="ec-now" aria-live="polite"></p>
-<div class="ec-terms" tabindex="0" role="region" aria-label="Products"></div>
+<div class="ec-read"><p class="ec-now" aria-live="polite"></p>
+  <div class="ec-terms" tabindex="0" role="region" aria-label="Products"></div></div>
 <div class="ec-code"><code></code><button type="button" data-do="copy">Copy</button><button type="button" data-do="link">Copy link</button>
   <span role="status"></span></div>
 <details class="ec-find"><summary>Show me layers that give a size</summary>
@@ -313,7 +314,7 @@ function start(root) {
   const same = [...document.querySelectorAll('.explore-conv[data-ready]')].filter(r => r !== root && r.dataset.name === root.dataset.name).length;
   const key = root.dataset.name + (same ? same + 1 : '');   // the second of a name is another
   const $ = q => root.querySelector(q), $$ = q => [...root.querySelectorAll(q)];
-  let s = repair(given), at = { side: 'out', i: 0, j: 0 }, oc = 0, ic = 0, want = null, timer = null, planes, out;
+  let s = repair(given), at, oc = 0, ic = 0, want = null, timer = null, planes, out;
 
   root.innerHTML = PAGE(key);
   const main = () => s.kind === 'transposed' ? 'in' : 'out';   // the side whose cells are played through
@@ -325,8 +326,12 @@ function start(root) {
     return [w.padding, w.padding + Math.max(0, over)];
   });
 
+  const middle = side => ({ side, i: sizeOf(side)[0] >> 1, j: sizeOf(side)[1] >> 1 });
+
   function set(next, quiet) {
     s = repair(next);
+    if (!at || next.kind !== given.kind) at = middle(main());
+    given.kind = s.kind;
     oc = Math.min(oc, s.out_channels - 1);
     if (!reads(s, oc).includes(ic)) ic = reads(s, oc)[0];
     planes = range(0, s.in_channels - 1).map(c => pixels(image, s.size, c));
@@ -362,6 +367,13 @@ function start(root) {
       $(`[data-pick=${pick}]`).innerHTML = range(0, n - 1).map(c => `<option>${c}</option>`).join('');
       $(`[data-pick=${pick}]`).value = now;
     }
+    const joined = range(0, s.out_channels - 1).flatMap(o => reads(s, o).map(c => [c, o]));
+    const dots = (n, y, now) => range(0, n - 1).map(c => `<circle cx="${c*24 + 10}" cy="${y}" r="5"${c === now ? ' class="ec-chosen"' : ''}/>`).join('');
+    const box = $('.ec-channels'), wide = 24*Math.max(s.in_channels, s.out_channels), each = isPool(s) ? 'windows without weights' : 'kernels';
+    box.hidden = joined.length === 1;
+    box.innerHTML = `<svg width="${wide}" height="58" role="img" aria-label="Input channels above, output channels below; output channel ${oc} reads ${listed(reads(s, oc))}">${
+      joined.map(([c, o]) => `<path d="M${c*24 + 10} 8L${o*24 + 10} 50"${o === oc ? ' class="ec-chosen"' : ''}/>`).join('')}${dots(s.in_channels, 8, ic)}${dots(s.out_channels, 50, oc)}</svg>
+      <span>${s.in_channels} channel${s.in_channels > 1 ? 's' : ''} in, ${s.out_channels} out: ${joined.length} ${each} of ${by(s.kernel_size)}</span>`;
     const lines = s.square ? [['out', 0]] : [['height', 0], ['width', 1]];
     const lost = lines.map(([, d]) => [unseen(s, d), d]).filter(([n]) => n).map(([n, d]) =>
       `The last ${n === 1 ? '' : n + ' '}${s.square ? 'row' : d ? 'column' : 'row'}${n > 1 ? 's' : ''}${s.square ? ` and column${n > 1 ? 's' : ''}` : ''} no window sees.`);
@@ -422,7 +434,8 @@ function start(root) {
 
   function say(rows, cols, known) {
     const { side, i, j } = at, now = $('.ec-now'), box = $('.ec-terms');
-    const over = known.every(p => p.length) ? `rows ${listed(known[0].slice().sort((a, b) => a - b))}, columns ${listed(known[1].slice().sort((a, b) => a - b))}` : '';
+    const places = (word, p) => `${word}${p.length > 1 ? 's' : ''} ${listed(p.slice().sort((a, b) => a - b))}`;
+    const over = known.every(p => p.length) ? `${places('row', known[0])}, ${places('column', known[1])}` : '';
     const [kH, kW] = s.kernel_size, cell = (u, v) => u*kW + v;
     if (side === 'out') {
       const parts = terms(s, planes, oc, i, j), total = value(s, planes, oc, i, j, parts), part = parts.find(p => p.channel === ic) ?? parts[0];
@@ -499,7 +512,7 @@ function start(root) {
     if (t.classList.contains('ec-at')) { stop(); go(+t.value); }
     else if (name) {
       set(change(s, name, SINGLES.includes(name) ? allowed(s, name)[t.value] : +t.value, +dim));
-    } else if (t.type === 'radio') { stop(); at = { side: t.value === 'transposed' ? 'in' : 'out', i: 0, j: 0 }; set({ ...s, kind: t.value }); }
+    } else if (t.type === 'radio') { stop(); set({ ...s, kind: t.value }); }
     else if (t.dataset.check) set({ ...s, [t.dataset.check]: t.checked });
     else if (pick === 'kernel') set({ ...s, kernel: +t.value });
     else if (pick === 'oc') { oc = +t.value; set(s, true); }
@@ -529,9 +542,9 @@ function start(root) {
     };
     box.addEventListener('pointermove', point);
     box.addEventListener('pointerdown', point);
-    box.addEventListener('focusin', e => { if (e.target.matches(':focus-visible') && at.side !== side) { stop(); select(side, 0, 0); } });
+    box.addEventListener('focusin', e => { if (e.target.matches(':focus-visible') && at.side !== side) { stop(); const { i, j } = middle(side); select(side, i, j); } });
     box.addEventListener('keydown', e => {
-      const [h, w] = sizeOf(side), { i, j } = at.side === side ? at : { i: 0, j: 0 };
+      const [h, w] = sizeOf(side), { i, j } = at.side === side ? at : middle(side);
       const to = { ArrowUp: [i - 1, j], ArrowDown: [i + 1, j], ArrowLeft: [i, j - 1], ArrowRight: [i, j + 1], Home: [i, 0], End: [i, w - 1],
                    PageUp: [0, j], PageDown: [h - 1, j] }[e.key];
       if (!to || e.ctrlKey || e.altKey || e.metaKey) return;
@@ -545,7 +558,6 @@ function start(root) {
     return kept;
   };
   addEventListener('hashchange', restore);
-  at.side = main();
   if (!restore()) set(s, true);
   else if (location.hash.startsWith(`#${key}=`)) root.scrollIntoView();
   root.explorer = { get: () => structuredClone(s), set: next => set({ ...s, ...next }) };
