@@ -369,14 +369,17 @@ function start(root) {
     }
     const joined = range(0, s.out_channels - 1).flatMap(o => reads(s, o).map(c => [c, o]));
     const dots = (n, y, now) => range(0, n - 1).map(c => `<circle cx="${c*24 + 10}" cy="${y}" r="5"${c === now ? ' class="ec-chosen"' : ''}/>`).join('');
-    const box = $('.ec-channels'), wide = 24*Math.max(s.in_channels, s.out_channels), each = isPool(s) ? 'windows without weights' : 'kernels';
+    const box = $('.ec-channels'), wide = 24*Math.max(s.in_channels, s.out_channels);
     box.hidden = joined.length === 1;
     box.innerHTML = `<svg width="${wide}" height="58" role="img" aria-label="Input channels above, output channels below; output channel ${oc} reads ${listed(reads(s, oc))}">${
       joined.map(([c, o]) => `<path d="M${c*24 + 10} 8L${o*24 + 10} 50"${o === oc ? ' class="ec-chosen"' : ''}/>`).join('')}${dots(s.in_channels, 8, ic)}${dots(s.out_channels, 50, oc)}</svg>
-      <span>${s.in_channels} channel${s.in_channels > 1 ? 's' : ''} in, ${s.out_channels} out: ${joined.length} ${each} of ${by(s.kernel_size)}</span>`;
+      <span>${s.in_channels} channel${s.in_channels > 1 ? 's' : ''} in, ${s.out_channels} out: ${
+        isPool(s) ? 'each by itself' : `${joined.length} kernels of ${by(s.kernel_size)}`}</span>`;
     const lines = s.square ? [['out', 0]] : [['height', 0], ['width', 1]];
-    const lost = lines.map(([, d]) => [unseen(s, d), d]).filter(([n]) => n).map(([n, d]) =>
-      `The last ${n === 1 ? '' : n + ' '}${s.square ? 'row' : d ? 'column' : 'row'}${n > 1 ? 's' : ''}${s.square ? ` and column${n > 1 ? 's' : ''}` : ''} no window sees.`);
+    const lost = lines.flatMap(([, d]) => {
+      const n = unseen(s, d), many = n > 1 ? 's' : '', what = s.square ? `row${many} and column${many}` : (d ? 'column' : 'row') + many;
+      return n ? [`No window sees the last ${n > 1 ? n + ' ' : ''}${what}.`] : [];
+    });
     $('.ec-formula').innerHTML = `<span>out = ${SYMBOLS(s)}</span>` + lines.map(([t, d]) => `<span><b>${t} = ${formula(s, d)}</b></span>`).join('')
       + (lost.length ? `<span>${lost.join(' ')}</span>` : '');
     $('.ec-code code').textContent = pytorch(s);
@@ -392,10 +395,11 @@ function start(root) {
       const [h, w] = sizeOf(side), [[top, bottom], [left, right]] = rim(side), values = side === 'in' ? planes[ic] : out;
       const all = values.flat().filter(Number.isFinite), most = Math.max(side === 'in' ? 100 : 1, ...all.map(Math.abs)), signed = Math.min(...all) < 0;
       const H = h + top + bottom, W = w + left + right, numbers = W < 10 && H < 20;
+      let texts = '';
       const cells = values.flatMap((line, i) => line.map((v, j) => {
         const level = v === -Infinity ? 0 : signed ? .5 + v/most/2 : v/most, grey = Math.round(255*level);
-        const square = `<rect x="${j*U}" y="${i*U}" width="${U}" height="${U}" fill="rgb(${grey},${grey},${grey})"/>`;
-        return square + (numbers ? `<text x="${(j + .5)*U}" y="${(i + .5)*U + 2.5}" fill="${level > .46 ? '#000' : '#fff'}">${num(v/100, Math.abs(v) < 1000 ? 2 : 1)}</text>` : '');
+        if (numbers) texts += `<text x="${(j + .5)*U}" y="${(i + .5)*U + 2.5}" fill="${level > .46 ? '#000' : '#fff'}">${num(v/100, Math.abs(v) < 1000 ? 2 : 1)}</text>`;
+        return `<rect x="${j*U}" y="${i*U}" width="${U}" height="${U}" fill="rgb(${grey},${grey},${grey})"/>`;
       })).join('');
       const lines = (h, w, x, y) => range(0, h).map(i => `M${x} ${y + i*U}h${w*U}`).join('') + range(0, w).map(j => `M${x + j*U} ${y}v${h*U}`).join('');
       const words = `${side === 'in' ? 'input' : 'output'} ${by([h, w])}`;
@@ -405,7 +409,7 @@ function start(root) {
       box.innerHTML = `<div class="ec-size">${words}</div>
         <svg viewBox="${-left*U - 1} ${-top*U - 1} ${W*U + 2} ${H*U + 2}" tabindex="0" role="application" aria-roledescription="grid of pixels"
           aria-label="${words}: arrow keys move, ${side === 'in' ? 'to see every output that a pixel feeds' : 'to see the window of an output'}">
-        <path class="ec-rim" d="${lines(H, W, -left*U, -top*U)}"/><g>${cells}</g><path class="ec-lines" d="${lines(h, w, 0, 0)}"/><g class="ec-mark"></g></svg>`;
+        <path class="ec-rim" d="${lines(H, W, -left*U, -top*U)}"/><g>${cells}</g><path class="ec-lines" d="${lines(h, w, 0, 0)}"/><g class="ec-mark"></g>${texts}</svg>`;
       if (focused) box.querySelector('svg').focus();
     }
   }
@@ -449,8 +453,8 @@ function start(root) {
         if (!t.at) return '';
         const pixel = t.pixel === undefined ? s.kind === 'max' ? '−∞' : '0' : hundredths(t.pixel);
         if (isPool(s)) return t === best ? `<b>${pixel}</b>` : pixel;
-        return kW > 5 ? hundredths(t.product) : `<small>${pixel}·${minus(t.weight)}</small> ${hundredths(t.product)}`;
-      }), isPool(s) ? 'Pixels of the window' : `Pixel · weight, and product${s.in_channels > 1 ? `, of input channel ${part.channel}` : ''}`);
+        return kW > 5 ? hundredths(t.product) : `<small>${pixel} × ${minus(t.weight)}</small> ${hundredths(t.product)}`;
+      }), isPool(s) ? 'Pixels of the window' : `Pixel × weight, and product${s.in_channels > 1 ? `, of input channel ${part.channel}` : ''}`);
     } else {
       const pixel = planes[ic][i][j], n = known[0].length*known[1].length;
       now.textContent = `Input (${i}, ${j}) = ${hundredths(pixel)} feeds ${n} output${n === 1 ? '' : 's'}` + (n ? `: ${over}.` : '.');
