@@ -97,7 +97,7 @@ class Recipe:
     channels: tuple = (8, 32) # filters of the two convolutions, 5×5 and 3×3
     hidden: int = 64 # units between the last convolution and the logits
     bs: int = 64
-    epochs: float = 0.7 # passes over the training set
+    epochs: float = 1. # passes over the training set
     lr: float = 0.01 # the highest
     warmup: float = 0.1 # share of the run in which the learning rate rises
     betas: tuple = (0.8, 0.95) # of Adam
@@ -320,6 +320,7 @@ def _steps(n=50):
         return g
     ways = {"PyTorch": torch_steps(), "channels_last": torch_steps(last), "flat Adam": torch_steps(last, FlatAdam),
             "bfloat16": torch_steps(last, FlatAdam, in_bf16)}
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # else it may find what it compiled the last time
     compiled = torch_steps(last, FlatAdam, torch.compile)
     try: compile_seconds, ways["torch.compile"] = seconds(lambda: compiled(1)), compiled
     except Exception as e:  # it needs a compiler, and whatever else it asks for
@@ -381,7 +382,7 @@ def bench_table(found): # what `bench` gave
                 "|---|---:|---:|", *rows]
     def accuracy(key, name): return f"{name} {spread([100 * a for a in found[key][name]], '.2f')}%"
     out = [f"Measured on {found['date']}: " + ", ".join(f"{k} {v}" for k, v in found["made_with"].items()) + ". "
-           f"Medians of {found['rounds']} rounds, taken in turn; ratios with their range."]
+           f"Medians of {found['rounds']} rounds, taken in turn (at least 5 for the single steps); ratios with their range."]
     out += lines(f"The classic run on {found['n']:,} digits", "classic", found["classic"], "s", 1, "plain")
     out += ["", "Test accuracy: " + ", ".join(accuracy("classic_accuracy", n) for n in found["classic"]) + "."]
     out += lines("One step of it", "step", found["step"], "ms", 1000, "PyTorch")

@@ -336,7 +336,8 @@ class FlatAdam:
         if kernels:
             self.n_steps += 1
             kernels.adam(self.weight, self.grad, self.mean, self.square, self.lr, *self.betas, self.eps, self.n_steps.item())
-        else: adam([self.weight], [self.grad], [self.mean], [self.square], [], [self.n_steps], lr=self.lr,
+            return
+        adam([self.weight], [self.grad], [self.mean], [self.square], [], [self.n_steps], lr=self.lr,
              beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=0., amsgrad=False, maximize=False,
              fused=self.weight.device.type in ("cpu", "cuda", "mps"))
 
@@ -440,7 +441,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
             batches = _remaining(train, at["begun"], at["batch"], device) if middle else train
             middle, bar.n = None, (epoch - 1) * len(train) + at["batch"]
             start = time.perf_counter() - at["seconds"]
-            total, n = torch.tensor(at["total"], device=device, dtype=torch.float64), at["n"]
+            total, n = torch.tensor(at["total"], device=device, dtype=torch.float32 if device.type == "mps" else torch.float64), at["n"]
             if not first: total, n = torch.zeros_like(total), 0  # the first process has what all had done before
             for i, (xb, yb) in enumerate(batches, at["batch"] + 1):
                 xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)

@@ -38,6 +38,7 @@ def markdown(nb, root):
     clean = {'nbformat': 4, 'nbformat_minor': 5, 'metadata': {'language_info': {'name': 'python'}}, 'cells': [
         {k: c[k] for k in ('id', 'cell_type', 'metadata', 'source', 'outputs', 'execution_count') if k in c} for c in nb.cells]}
     body, _ = MarkdownExporter().from_notebook_node(nbformat.from_dict(clean))
+    body = re.sub(r'^```.*\n\s*```\n', '', body, flags=re.M)  # code that is not shown
     return re.sub(r'\n{3,}', '\n\n', f'{title(head.source)}\n\n{body}').strip() + '\n'
 
 
