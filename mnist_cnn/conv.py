@@ -397,9 +397,7 @@ def explore_conv(
     data = dict(size=(h, w), bytes=b64encode(pixels).decode())
     still = _still(size, out, _windows(k, s, p, d, 2), transposed)
     alt = still.partition('<title>')[2].partition('</title>')[0]
-    return Widget(f'<style>{_lean("explore_conv.css")}</style><div class="explore-conv" '
-                  # JupyterLab is not to take the arrow keys for its own
-                  f'data-lm-suppress-shortcuts="true" data-name="{name}" '
+    return Widget(f'<style>{_lean("explore_conv.css")}</style><div class="explore-conv" data-name="{name}" '
                   f'data-settings="{escape(json.dumps(settings))}" data-image="{escape(json.dumps(data))}">'
                   f'<p>{alt}. Where scripts run, every setting can be changed here.</p>'
                   f'<img alt="{alt}" src="data:image/svg+xml;base64,{b64encode(still.encode()).decode()}"></div>'

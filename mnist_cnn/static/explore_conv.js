@@ -511,6 +511,8 @@ function start(root) {
     setTimeout(() => { $('.ec-code [role=status]').textContent = ''; }, 2000);
   }
 
+  // JupyterLab is to take no key for its own that is pressed here
+  root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });
   root.addEventListener('input', e => {
     const t = e.target, { name, dim, pick, want: w } = t.dataset;
     if (t.classList.contains('ec-at')) { stop(); go(+t.value); }
