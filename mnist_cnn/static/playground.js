@@ -579,6 +579,7 @@ function start(root) {
       make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': 'Test digits'}, make('span', {class: 'mcp-note'}, 'or take a test digit'), ...choices),
     epochs, ...body));
+  root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
   draw();
   drawDetail();
   update();
