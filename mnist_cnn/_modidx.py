@@ -191,6 +191,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mnist_cnn.speed._eager_run': ('speed.html#_eager_run', 'mnist_cnn/speed.py'),
                                  'mnist_cnn.speed._fused_run': ('speed.html#_fused_run', 'mnist_cnn/speed.py'),
                                  'mnist_cnn.speed._graph_run': ('speed.html#_graph_run', 'mnist_cnn/speed.py'),
+                                 'mnist_cnn.speed._recordable_step': ('speed.html#_recordable_step', 'mnist_cnn/speed.py'),
                                  'mnist_cnn.speed._run_for': ('speed.html#_run_for', 'mnist_cnn/speed.py'),
                                  'mnist_cnn.speed._steps': ('speed.html#_steps', 'mnist_cnn/speed.py'),
                                  'mnist_cnn.speed.bench': ('speed.html#bench', 'mnist_cnn/speed.py'),

@@ -153,13 +153,14 @@ def _eager_run(model, train, rates, recipe):
             loss.backward()
             opt.step()
 
-def _graph_run(model, train, rates, recipe):
-    "By a CUDA graph: one step is recorded, which finds its digits and its learning rate by itself, and replayed"
+def _recordable_step(model, train, rates, recipe):
+    "A step that finds its digits and its learning rate by itself, so that it is the same work each time"
     device, bs = train.x.device, train.bs
     pixels, n_orders = train.pixels(train.x), -(-len(rates) // len(train))
-    order = torch.cat([torch.randperm(train.n, device=device)[:len(train) * bs] for _ in range(n_orders)]).view(-1, bs)
+    order = torch.cat([torch.randperm(len(train.x), device=device)[:len(train) * bs] for _ in range(n_orders)]).view(-1, bs)
     rate, step = torch.tensor(rates, device=device), torch.zeros(1, dtype=torch.long, device=device)
-    opt = torch.optim.Adam(model.parameters(), lr=rate[0].clone(), betas=recipe.betas, fused=True, capturable=True)
+    opt = torch.optim.Adam(model.parameters(), lr=rate[0].clone(), betas=recipe.betas, fused=True,
+                           capturable=device.type != "cpu")
     def one():
         chosen = order[step][0]
         opt.param_groups[0]["lr"].copy_(rate[step][0])
@@ -167,6 +168,11 @@ def _graph_run(model, train, rates, recipe):
         F.cross_entropy(model(pixels[chosen]), train.y[chosen], label_smoothing=recipe.label_smoothing).backward()
         opt.step()
         step.add_(1)
+    return one
+
+def _graph_run(model, train, rates, recipe):
+    "By a CUDA graph: one step is recorded, and replayed"
+    one, device = _recordable_step(model, train, rates, recipe), train.x.device
     side = torch.cuda.Stream(device)  # PyTorch asks for a few steps aside before it records
     side.wait_stream(torch.cuda.current_stream(device))
     warm = min(3, len(rates))
@@ -181,7 +187,7 @@ def _graph_run(model, train, rates, recipe):
 
 def _run_for(model, train):
     "Which of the three suits this device"
-    if train.x.device.type == "cuda": return _graph_run
+    if hasattr(torch.get_device_module(train.x.device), "CUDAGraph"): return _graph_run
     try: fused(model, train.shape)
     except Unfit: return _eager_run
     return _fused_run
