@@ -27,9 +27,12 @@ def _require(true, why):
 
 def plan(model, # `nn.Sequential` of blocks and linear layers, or a model with the method `as_sequential`
          shape=(1, 28, 28)): # of one image, C×H×W
-    "Sizes of the convolutions (channels in and out, kernel, padding, input H, W), those of the linear layers, and the layers with weights"
-    if not isinstance(model, nn.Sequential): _require(hasattr(model, "as_sequential"), "its layers are no chain")
-    chain = model if isinstance(model, nn.Sequential) else model.as_sequential()
+    "Sizes of the convolutions (channels in and out, kernel, padding, input H, W), and those of the linear layers"
+    chain = model
+    if type(model).forward is not nn.Sequential.forward:
+        _require(hasattr(model, "as_sequential"), "its layers are no chain")
+        try: chain = model.as_sequential()
+        except TypeError as e: raise Unfit(str(e)) from None
     hooks = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
     _require(not any(getattr(m, h) for m in [model, *chain.modules()] for h in hooks), "it has hooks")
     layers, convs, (c, h, w) = list(chain), [], shape
@@ -65,7 +68,7 @@ def plan(model, # `nn.Sequential` of blocks and linear layers, or a model with t
     _require([id(p) for p in params] == [id(p) for p in model.parameters()], "it has other parameters, or shares some")
     _require(all(p.dtype == torch.float32 and p.device.type == "cpu" and p.requires_grad for p in params),
              "its weights are not all float32, on the cpu, and to be trained")
-    return convs, sizes, with_weights
+    return convs, sizes
 
 # %% ../nbs/10_kernels.ipynb #11cc029c
 def _compiler():
@@ -139,7 +142,7 @@ def _open(path):
     p, i, d = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
     lib.net_new.restype, lib.net_new.argtypes = p, [i, i]
     lib.net_logits.restype, lib.net_logits.argtypes = None, [p, p, p, i, p]
-    lib.net_gradient.restype, lib.net_gradient.argtypes = d, [p, p, p, p, i, ctypes.c_float, p, ctypes.POINTER(i)]
+    lib.net_gradient.restype, lib.net_gradient.argtypes = d, [p, p, p, p, i, ctypes.c_float, p]
     lib.net_adam.restype, lib.net_adam.argtypes = None, [p, p, p, p, p, i, d, d, d, d, d]
     return lib
 
@@ -172,12 +175,12 @@ class Fused:
                  y, # targets, N
                  label_smoothing=0.): # as in `F.cross_entropy`
         "The mean cross-entropy of a batch"
-        x, y, right = self._images(x), y.long().contiguous(), ctypes.c_int()
+        x, y = self._images(x), y.long().contiguous()
         if len(x) > self.max_bs: raise ValueError(f"{len(x)} images; these kernels were made for at most {self.max_bs}.")
         with self.lock:
             loss = self.lib.net_gradient(self.net, weight.data_ptr(), x.data_ptr(), y.data_ptr(), len(x), label_smoothing,
-                                         grad.data_ptr(), ctypes.byref(right))
-        if right.value < 0:
+                                         grad.data_ptr())
+        if loss < 0:
             raise ValueError(f"a target is {y.min()} or {y.max()}; expected classes 0 to {self.sizes[-1] - 1}.")
         return loss
 
@@ -195,10 +198,9 @@ class Fused:
         self.lib.net_adam(self.net, weight.data_ptr(), grad.data_ptr(), mean.data_ptr(), square.data_ptr(), self.n_weights,
                           lr, beta1, beta2, eps, n_steps)
 
-def flat_weights(layers): # convolutions and linear layers
-    "Their weights and biases in one tensor, as the kernels take them"
-    parts = [p.detach() for m in layers for p in (m.weight, m.bias)]
-    return torch.cat([(p.permute(0, 2, 3, 1) if p.ndim == 4 else p).reshape(-1) for p in parts])
+def flat_weights(params): # a model's parameters, or their gradients, in order
+    "All of them in one tensor, as the kernels take them"
+    return torch.cat([(p.detach().permute(0, 2, 3, 1) if p.ndim == 4 else p.detach()).reshape(-1) for p in params])
 
 @torch.enable_grad()
 def _verify(lib, convs, sizes):
@@ -209,13 +211,11 @@ def _verify(lib, convs, sizes):
         layers += [nn.Flatten()] + [m for i, o in zip(sizes, sizes[1:]) for m in (nn.Linear(i, o), nn.ReLU())]
         model = nn.Sequential(*layers[:-1])
         x, y = torch.rand(7, 1, *convs[0][4:]), torch.randint(sizes[-1], (7,))
-    with_weights = [m for m in model if isinstance(m, (nn.Conv2d, nn.Linear))]
-    weight = flat_weights(with_weights)
+    weight = flat_weights(model.parameters())
     grad, fused = torch.empty_like(weight), Fused(lib, convs, sizes, 8)
     loss = F.cross_entropy(model(x), y)
     loss.backward()
-    for m in with_weights: m.weight.data, m.bias.data = m.weight.grad, m.bias.grad
-    ours, theirs = fused.gradient(weight, grad, x, y), flat_weights(with_weights)
+    ours, theirs = fused.gradient(weight, grad, x, y), flat_weights(p.grad for p in model.parameters())
     _require(abs(ours - loss.item()) < 1e-4 and (grad - theirs).abs().max() < 1e-4 * max(1, theirs.abs().max()),
              "the compiled kernels do not give PyTorch's gradients")
 
@@ -227,5 +227,5 @@ def fused(model, # as `plan` takes it
           max_bs=512): # largest batch for gradients
     "The kernels of `model`, compiled if need be; `Unfit` if there are none"
     _require(os.environ.get("MNIST_CNN_KERNELS", "1") != "0", "MNIST_CNN_KERNELS=0 is set")
-    convs, sizes, _ = plan(model, shape)
+    convs, sizes = plan(model, shape)
     with _lock: return _fused(tuple(convs), tuple(sizes), max_bs, torch.get_num_threads())

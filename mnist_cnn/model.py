@@ -59,7 +59,9 @@ class SimpleCNN(nn.Module):
         return self.fc2(x)
 
     def as_sequential(self):
-        "The same function as a chain of layers, which are this model's own"
+        "The same function as a chain of layers, which are this model's own; `TypeError` if a subclass changed the function"
+        if type(self).forward is not SimpleCNN.forward:
+            raise TypeError(f"{type(self).__name__} has a forward of its own; give it an as_sequential that says the same.")
         relu = nn.ReLU()
         return nn.Sequential(self.conv1, self.pool, relu, self.conv2, self.pool, relu,
                              nn.Flatten(), self.fc1, relu, self.fc2)

@@ -7,8 +7,9 @@ __all__ = ['seconds', 'Compared', 'compare', 'plain_run', 'fit_run', 'peaks', 'R
            'SpeedRun', 'speedrun', 'published_run', 'bench', 'bench_table']
 
 # %% ../nbs/06_speed.ipynb #39a62017
-import json, os, platform, tempfile, time
-from dataclasses import asdict, dataclass, field
+import os, platform, tempfile, time
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from .data import Batches, atomic_write, dataloaders, load_tensors
+from .data import Batches, dataloaders, load_tensors
 from .kernels import Unfit, fused
 from .model import SimpleCNN
 from .training import FlatAdam, default_device, evaluate, fit, set_seed
@@ -305,7 +306,7 @@ _included = {
                 "the digits, training, reading the test set. Excluded: importing, reading the files; the first round of each, in "
                 "which kernels may be compiled."}
 
-def _steps(n=50):
+def _steps(n):
     "Ways to take a step of the classic run, each a function that takes `n`; and how long torch.compile took"
     x, y = load_tensors()
     xb, yb = next(iter(Batches(x, y, 16)))
@@ -350,16 +351,15 @@ def bench(n=60_000, # training images in the classic run; fewer make it quicker
     test = load_tensors(train=False)
     found = {"date": time.strftime("%Y-%m-%d"), "made_with": hardware(), "n": n, "rounds": rounds, "included": _included}
     say("steps of the classic run, in several ways …")
-    ways, compile_seconds = _steps()
-    found["step"] = {name: [t / 50 for t in times] for name, times in compare(ways, max(5, rounds)).times.items()}
+    n_steps = 50  # in one measurement
+    ways, compile_seconds = _steps(n_steps)
+    found["step"] = {name: [t / n_steps for t in times] for name, times in compare(ways, max(5, rounds)).times.items()}
     found["torch_compile_seconds"] = compile_seconds
     say("the speed run, and the published recipe …")
-    accuracies = {}
-    def keep(name, run): accuracies.setdefault(name, []).append(run.accuracy)
-    found["speedrun"] = compare({
-        "published": lambda: keep("published", published_run((x, y), test, len(accuracies.get("published", ())), False)),
-        "published, channels_last": lambda: keep("published, channels_last", published_run((x, y), test, 0)),
-        "speedrun": lambda: keep("speedrun", one_run((x, y), test, len(accuracies.get("speedrun", ()))))}, rounds).times
+    runs = {"published": partial(published_run, channels_last=False), "published, channels_last": published_run, "speedrun": one_run}
+    accuracies = {name: [] for name in runs}
+    def next_seed(name): accuracies[name].append(runs[name]((x, y), test, seed=len(accuracies[name])).accuracy)
+    found["speedrun"] = compare({name: partial(next_seed, name) for name in runs}, rounds).times
     found["speedrun_accuracy"] = accuracies
     found["classic"], found["classic_accuracy"] = {"plain": [], "fit": []}, {"plain": [], "fit": []}
     with tempfile.TemporaryDirectory() as root:

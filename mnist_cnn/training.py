@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import mnist_cnn
 from .data import Batches, atomic_write
-from .kernels import Unfit, flat_weights, fused, plan
+from .kernels import Unfit, flat_weights, fused
 
 # %% ../nbs/03_training.ipynb #2a3f4f35
 def set_seed(seed=42): # for Python's, numpy's and torch's random numbers, on every device
@@ -83,7 +83,7 @@ def evaluate(model, # gives logits N×classes
     if isinstance(batches, Batches):
         batches = batches.with_bs(64 if device.type == "cpu" else 4096)  # what suits a processor's cache, or a GPU
         kernels = _kernels(model, batches)
-        if kernels: batches, answer = batches.with_bs(512), partial(kernels.logits, flat_weights(plan(model)[2]))
+        if kernels: batches, answer = batches.with_bs(512), partial(kernels.logits, flat_weights(model.parameters()))
     with evaluating(model):
         for xb, yb in batches:
             xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)

@@ -191,7 +191,6 @@ typedef struct {  // what a thread needs for itself
     float *a[G][N_CONVS], *dx[N_CONVS], *dflat, *dw[N_CONVS], *db[N_CONVS];
     uint8_t *which[G][N_CONVS];
     double loss;
-    int right;
 } worker;
 
 typedef struct {
@@ -287,23 +286,21 @@ void net_logits(net *t, const float *w, const float *x, int n, float *out) {
     memcpy(out, t->y[N_LINEARS], 4 * (size_t)n * sizes[N_LINEARS]);
 }
 
-/* From logits to the gradient of the mean cross-entropy over n samples (with label smoothing); adds to the sums */
+/* From logits to the gradient of the mean cross-entropy over n samples (with label smoothing); adds to the loss */
 static void cross_entropy(worker *k, const float *logits, float *d, int64_t target, float smoothing, int n) {
     const int C = sizes[N_LINEARS];
     float top = logits[0], sum = 0, mean = 0;
-    int best = 0;
-    for (int c = 1; c < C; c++) if (logits[c] > top) top = logits[c], best = c;
+    for (int c = 1; c < C; c++) if (logits[c] > top) top = logits[c];
     for (int c = 0; c < C; c++) sum += d[c] = expf(logits[c] - top), mean += logits[c] / C;
     k->loss += logf(sum) + top - (1 - smoothing) * logits[target] - smoothing * mean;
-    k->right += best == target;
     for (int c = 0; c < C; c++) d[c] = (d[c] / sum - (1 - smoothing) * (c == target) - smoothing / C) / n;
 }
 
-/* Mean cross-entropy of n ≤ n_max images, its gradient into `grad`, and how many are right; NaN if a target is no class */
-double net_gradient(net *t, const float *w, const float *x, const int64_t *y, int n, float smoothing, float *grad, int *right) {
-    for (int i = 0; i < n; i++) if (y[i] < 0 || y[i] >= sizes[N_LINEARS]) { *right = -1; return NAN; }
+/* Mean cross-entropy of n ≤ n_max images, and its gradient into `grad`; -1 if a target is no class */
+double net_gradient(net *t, const float *w, const float *x, const int64_t *y, int n, float smoothing, float *grad) {
+    for (int i = 0; i < n; i++) if (y[i] < 0 || y[i] >= sizes[N_LINEARS]) return -1;
     turn(t, w);
-    for (int q = 0; q < t->n_threads; q++) t->workers[q].loss = 0, t->workers[q].right = 0;
+    for (int q = 0; q < t->n_threads; q++) t->workers[q].loss = 0;
     #pragma omp parallel num_threads(t->n_threads)
     {
         const int me = omp_get_thread_num(), T = omp_get_num_threads();
@@ -350,8 +347,7 @@ double net_gradient(net *t, const float *w, const float *x, const int64_t *y, in
         }
     }
     double loss = 0;
-    *right = 0;
-    for (int q = 0; q < t->n_threads; q++) loss += t->workers[q].loss, *right += t->workers[q].right;
+    for (int q = 0; q < t->n_threads; q++) loss += t->workers[q].loss;
     return loss / n;
 }
 
