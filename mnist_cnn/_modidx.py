@@ -85,6 +85,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'mnist_cnn.distributed.Together.share': ( 'distributed.html#together.share',
                                                                                  'mnist_cnn/distributed.py'),
                                        'mnist_cnn.distributed.Together.sum': ('distributed.html#together.sum', 'mnist_cnn/distributed.py'),
+                                       'mnist_cnn.distributed._meet': ('distributed.html#_meet', 'mnist_cnn/distributed.py'),
                                        'mnist_cnn.distributed.process_group': ( 'distributed.html#process_group',
                                                                                 'mnist_cnn/distributed.py')},
             'mnist_cnn.evaluation': { 'mnist_cnn.evaluation.ConfusionMatrix': ( 'evaluation.html#confusionmatrix',

@@ -6,7 +6,7 @@
 __all__ = ['Together', 'process_group']
 
 # %% ../nbs/07_distributed.ipynb #82551fec
-import os
+import os, time, uuid
 from contextlib import contextmanager
 from copy import copy
 
@@ -54,6 +54,22 @@ class Together:
         dist.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
 
+# %% ../nbs/07_distributed.ipynb #04769cff
+def _meet(store, # that all processes reach, with anything in it
+          rank, n_ranks, # which of how many this process is
+          timeout=300.): # seconds
+    "A name that these processes share, and that none has had before"
+    def read(key): return store.get(key).decode() if store.check([key]) else ""
+    store.set(f"new/{rank}", uuid.uuid4().hex)
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        seen = " ".join(read(f"new/{r}") for r in range(n_ranks))
+        store.set(f"seen/{rank}", seen)
+        if all(read(f"seen/{r}") == seen for r in range(n_ranks)): return seen
+        time.sleep(0.01)
+    raise TimeoutError(f"process {rank} of {n_ranks} did not meet the others within {timeout:.0f} s; "
+                       "are all of them started, and do they reach each other?")
+
 # %% ../nbs/07_distributed.ipynb #e67649f4
 @contextmanager
 def process_group(device=None): # kind of device, "cpu", "cuda", …; None: `default_device()`
@@ -77,6 +93,8 @@ def process_group(device=None): # kind of device, "cpu", "cuda", …; None: `def
         device = torch.device(device.type, here)
         module.set_device(device)  # from now on "cuda", without a number, means this one
     backend = dist.get_default_backend_for_device(device)  # gloo for the cpu, nccl for cuda
-    dist.init_process_group(backend, device_id=None if device.type == "cpu" else device)
+    store, rank, n_ranks = next(dist.rendezvous("env://"))
+    dist.init_process_group(backend, store=dist.PrefixStore(_meet(store, rank, n_ranks), store), rank=rank, world_size=n_ranks,
+                            device_id=None if device.type == "cpu" else device)
     try: yield Together(device)
     finally: dist.destroy_process_group()
