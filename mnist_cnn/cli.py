@@ -167,8 +167,8 @@ def _train(args, group):
     from mnist_cnn.model import SimpleCNN
     from mnist_cnn.training import Epoch, default_device, fit, save_weights, set_seed
     device, root = getattr(args, "device", None) or default_device(), getattr(args, "root", None)
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
-    first = group.rank == 0
+    restarts, = group.sum(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)))  # each machine counts those of its own
+    restarted, first = restarts > 0, group.rank == 0
     state, said = group.same(_find_run(_checkpoint(args), restarted or "resume" in args) if first else None)
     if said and first: print(said, flush=True)
     args.begun = state is not None  # is there something of this run to go on from?

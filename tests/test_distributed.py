@@ -1,5 +1,5 @@
 "Processes that train together, under torchrun itself: the same weights as one process, what is said, and a process that is killed."
-import os, re, subprocess, sys
+import os, re, socket, subprocess, sys
 
 import numpy as np
 import pytest
@@ -50,30 +50,66 @@ def test_two_processes_train_as_one_does(root, two, tmp_path):
     one = run("-m", "mnist_cnn.cli", *TRAIN, "--root", root, "--out", tmp_path / "CNN.pt")
     def comparable(said): return re.sub(r"\d+\.\d s|2 × |saved .*", "", said)
     assert comparable(two[0]) == comparable(one) and len(one.splitlines()) == 6
-    a, b = weights(tmp_path / "CNN.pt"), two[1]
-    assert a.keys() == b.keys()
-    assert max((a[k] - b[k]).abs().max() for k in a) < 1e-4
+    assert apart(weights(tmp_path / "CNN.pt"), two[1]) < 1e-4
 
 
-def test_the_run_of_a_killed_process_ends_as_if_it_had_not_been(root, two, tmp_path):
-    "In the middle of the second epoch; torchrun begins anew, and the run goes on from the first one's checkpoint"
-    program = tmp_path / "killed.py"
-    program.write_text("""
+@pytest.fixture
+def dying(tmp_path):
+    "A program that trains, and whose second process is killed once, in the middle of the second epoch"
+    program, died = tmp_path / "dying.py", tmp_path / "died"
+    program.write_text(f"""
 import os, signal, sys
 from mnist_cnn import cli, distributed
-average, calls = distributed.Together.average, 0
+average, calls, again = distributed.Together.average, 0, os.path.exists({str(died)!r})
 def dying(self, grads, n):
     global calls
     calls += 1
-    if calls == 16 and self.rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0": os.kill(os.getpid(), signal.SIGKILL)
+    if calls == 16 and self.rank == 1 and not again:
+        open({str(died)!r}, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
     average(self, grads, n)
 distributed.Together.average = dying
 sys.exit(cli.main())
 """)
-    out = tmp_path / "CNN.pt"
-    said = torchrun("--max-restarts", 1, program, *TRAIN, "--root", root, "--out", out)
+    yield program
+    assert died.exists()
+
+
+def goes_on(said):
+    "Did the restarted run go on from the first epoch's checkpoint?"
     assert said.count("epoch 1") == said.count("epoch 2") == 1
-    assert all(torch.equal(v, two[1][k]) for k, v in weights(out).items())
+    assert "the run goes on from there" in said
+
+
+def apart(a, b):
+    "The largest difference between two files' weights"
+    assert a.keys() == b.keys()
+    return max((a[k] - b[k]).abs().max() for k in a)
+
+
+def test_the_run_of_a_killed_process_ends_as_if_it_had_not_been(root, two, dying, tmp_path):
+    "torchrun begins anew, and the run goes on from the checkpoint"
+    out = tmp_path / "CNN.pt"
+    goes_on(torchrun("--max-restarts", 1, dying, *TRAIN, "--root", root, "--out", out))
+    assert apart(weights(out), two[1]) == 0
+
+
+def test_a_process_is_killed_on_another_machine(root, two, dying, tmp_path):
+    "Two torchruns play the machines; only that of the dead process counts a restart"
+    with socket.create_server(("127.0.0.1", 0)) as free: port = free.getsockname()[1]
+    out = tmp_path / "CNN.pt"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d",
+               "--rdzv-endpoint", f"127.0.0.1:{port}", "--max-restarts", "3", dying, *TRAIN, "--root", root, "--out", out]
+    with open(tmp_path / "said", "w+") as said:
+        both = [subprocess.Popen([*map(str, command)], stdout=said, stderr=subprocess.STDOUT, env=ENV) for _ in range(2)]
+        try: codes = [p.wait(120) for p in both]
+        finally:
+            for p in both: p.kill()
+        said.seek(0)
+        said = said.read()
+    assert codes == [0, 0], said
+    goes_on(said)
+    assert apart(weights(out), two[1]) < 1e-4  # each machine's process has as many threads as two had together
 
 
 def test_an_error_in_one_process_ends_all(root, tmp_path):
