@@ -75,10 +75,11 @@ class ConfusionMatrix:
     def _repr_markdown_(self):
         "Recall with its interval, precision and F1 of each class, as a table"
         head = "| class | samples | recall (95% interval) | precision | F1 |\n|---:|---:|---:|---:|---:|"
+        def percent(v): return "–" if math.isnan(v) else f"{v:.1%}"   # there is none of a class that never occurs
         rows = []
         for c, (n, r, p, f) in enumerate(zip(self.counts.sum(1).tolist(), self.recall.tolist(), self.precision.tolist(), self.f1.tolist())):
             interval = " ({:.1%} to {:.1%})".format(*accuracy_interval(r, n)) if n else ""
-            rows.append(f"| {c} | {n:,} | {r:.1%}{interval} | {p:.1%} | {f:.1%} |")
+            rows.append(f"| {c} | {n:,} | {percent(r)}{interval} | {percent(p)} | {percent(f)} |")
         return "\n".join([head, *rows])
 
     def plot(self, classes=None):
@@ -143,8 +144,8 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
                        n: int = 24, # digits shown of each cell, at most
                       ) -> Widget: # plain HTML
     "A confusion matrix in which each number opens the digits that it counts"
-    cm = confusion_matrix(targets, preds)
     x, targets, preds = [torch.as_tensor(t).cpu() for t in (x, targets, preds)]
+    cm = confusion_matrix(targets, preds)
     if x.ndim != 4 or x.shape[1] != 1 or len(x) != len(targets):
         raise ValueError(f"x has the shape {tuple(x.shape)}; expected {len(targets):,} images, one for each target, as N×1×H×W.")
     if x.is_floating_point(): x = (x.clamp(0, 1) * 255).round().byte()

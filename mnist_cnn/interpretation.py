@@ -18,9 +18,9 @@ from .conv import receptive_field
 from .evaluation import shifted
 from .training import evaluating
 
-# %% ../nbs/05_interpretation.ipynb #95fecb50
+# %% ../nbs/05_interpretation.ipynb #4caf01d8
 def show_maps(maps: torch.Tensor, # N×H×W, of any sign
-              titles: list | None = None, # one for each map
+              titles: list[str] | None = None, # one for each map
               n_cols: int = 8, # maps in a row
               size: float = 0.9, # of one map, in inches
               over: torch.Tensor | None = None, # digits N×H×W, whose outlines are drawn on the maps
@@ -33,7 +33,8 @@ def show_maps(maps: torch.Tensor, # N×H×W, of any sign
     if maps.ndim != 3: raise ValueError(f"maps are {tuple(maps.shape)}; expected N×H×W, such as a layer's output for one image.")
     n_cols = max(1, min(n_cols, len(maps)))
     n_rows = -(-len(maps) // n_cols)
-    fig = Figure(figsize=(n_cols * size, n_rows * (size + (0.22 if titles is not None else 0))), layout="constrained")
+    n_titled = sum(any(titles[i:i + n_cols]) for i in range(0, len(maps), n_cols)) if titles is not None else 0
+    fig = Figure(figsize=(n_cols * size, n_rows * size + n_titled * 0.22), layout="constrained")
     axs = fig.subplots(n_rows, n_cols, squeeze=False)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
     for ax in axs.flat: ax.axis("off")
@@ -41,7 +42,7 @@ def show_maps(maps: torch.Tensor, # N×H×W, of any sign
         most = m.abs().max().item() or 1
         ax.imshow(m, cmap=signed, vmin=-most, vmax=most, interpolation="nearest")
         if over is not None: ax.contour(torch.as_tensor(over[i]).float(), [0.5 * float(over[i].max())], colors="white", linewidths=0.7)
-        if titles is not None: ax.set_title(str(titles[i]), fontsize=9)
+        if titles is not None and titles[i]: ax.set_title(str(titles[i]), fontsize=9)
     return fig
 
 # %% ../nbs/05_interpretation.ipynb #93200abf
@@ -93,6 +94,7 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
                ) -> TopPatches:
     "The parts of images that excite each unit of a layer most"
     if not 1 <= n <= len(x): raise ValueError(f"n is {n}; expected 1 to {len(x)}, the number of images.")
+    if x.ndim != 4 or x.shape[1] != 1: raise ValueError(f"x has the shape {tuple(x.shape)}; expected grey images N×1×H×W.")
     field = _window(model, layer)
     best, places = [], []
     for xb in x.split(512):
@@ -123,7 +125,7 @@ def _checked(model, x, targets):
     with torch.no_grad(): n = model(x[:1]).shape[1]
     if len(x) and not 0 <= int(targets.min()) <= int(targets.max()) < n:
         raise ValueError(f"targets go from {targets.min()} to {targets.max()}; the model has the classes 0 to {n - 1}.")
-    return x.detach(), targets
+    return x.detach().clone(), targets   # a copy, since what was made in inference mode takes no gradients
 
 def _gradient(model, x, targets):
     "Of each image's own logit, by its pixels; `model` is in evaluation mode"
@@ -156,12 +158,12 @@ def integrated_gradients(model: nn.Module, # gives logits N×classes
 def grad_cam(model: nn.Module, # gives logits N×classes
              x: torch.Tensor, # float N×C×H×W, as the model takes it
              targets: torch.Tensor | int, # whose logit is explained: a class for each image, or one for all
-             layer: str = "conv2", # name of a layer that makes maps; usually the last convolution
+             layer: str, # name of a layer that makes maps, best the last one, after its ReLU
             ) -> torch.Tensor: # N×1×H×W, 0 or more
     "Where the maps are bright that speak for the class"
     with evaluating(model), torch.inference_mode(False):
         x, targets = _checked(model, x, targets)
-        with torch.enable_grad(): logits, maps = _output_of(model, x.requires_grad_(), layer)
+        logits, maps = _output_of(model, x.requires_grad_(), layer)
         if maps.ndim != 4:
             raise ValueError(f"the layer {layer!r} makes {tuple(maps.shape[1:])} for an image; expected maps C×H×W, as a convolution makes them.")
         grads = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), maps)[0]
@@ -178,14 +180,14 @@ def occlusion(model: nn.Module, # gives logits N×classes
     "How far the logit falls, on average, when a square over the pixel hides what is there"
     h, w = x.shape[-2:]
     if not 1 <= size <= min(h, w): raise ValueError(f"size is {size}; expected 1 to {min(h, w)} pixels.")
-    with evaluating(model):
+    with evaluating(model), torch.inference_mode(False), torch.no_grad():
         x, targets = _checked(model, x, targets)
         n_places = (h - size + 1) * (w - size + 1)
         squares = F.fold(torch.eye(n_places, device=x.device).repeat_interleave(size**2, 0).reshape(n_places, size**2, n_places)
                          .transpose(0, 1).permute(2, 0, 1), (h, w), size)   # places×1×H×W: 1 inside
         falls = torch.stack([model(image[None])[:, t] - model(torch.where(squares > 0, value, image))[:, t] for image, t in zip(x, targets)])
         sums = F.fold(falls[:, None].expand(-1, size**2, -1), (h, w), size)
-        return (sums / squares.sum(0)).clone()
+        return sums / squares.sum(0)
 
 # %% ../nbs/05_interpretation.ipynb #acad5717
 class Components(NamedTuple):
@@ -209,16 +211,17 @@ def principal_components(features: torch.Tensor, # N×features
 def shift_error(f: Callable, # images → maps N×C×H×W, or numbers N×units
                 x: torch.Tensor, # images N×C×H×W, at least 2
                 right: int, # pixels that the images are moved
-                along: int = 0, # pixels that the maps should move with them
-                margin: int = 0, # pixels left out at the maps' edges
+                along: int = 0, # places that the maps should move with them; as many come in at the left, and are left out
+                margin: int = 0, # places left out at the maps' edges
                ) -> float:
     "How far `f` of the moved images is from (moved) `f` of the images; 1: as far as from `f` of another image"
     if len(x) < 2: raise ValueError(f"{len(x)} images; expected at least 2, to compare with the distance between images.")
     with torch.no_grad(): a, b = f(shifted(x, right)), f(x)
     if a.ndim == 4:
         b = shifted(b, along)
-        inside = [slice(margin, n - margin) for n in a.shape[-2:]]
-        a, b = a[..., inside[0], inside[1]], b[..., inside[0], inside[1]]
+        h, w = a.shape[-2:]
+        if along + 2 * margin >= w: raise ValueError(f"along {along} and margin {margin} leave nothing of maps {h}×{w}; use less.")
+        a, b = [m[..., margin:h - margin, along + margin:w - margin] for m in (a, b)]
     elif along or margin: raise ValueError(f"along and margin are for maps N×C×H×W; f gives {tuple(a.shape)}.")
     other = b.roll(1, 0)
     return ((a - b).flatten(1).norm(dim=1).sum() / (other - b).flatten(1).norm(dim=1).sum()).item()
