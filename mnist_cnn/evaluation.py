@@ -111,20 +111,21 @@ def confusion_matrix(targets, # true classes, N
     if low < 0 or high >= n: raise ValueError(f"classes from {low} to {high} occur; expected 0 to {n - 1}.")
     return ConfusionMatrix(torch.bincount(targets.long() * n + preds.long(), minlength=n * n).reshape(n, n))
 
-# %% ../nbs/04_evaluation.ipynb #8adae84d
+# %% ../nbs/04_evaluation.ipynb #3f9b9e73
 _matrix_style = """<style>
-.cmx{position:relative;padding-bottom:12.5rem;max-width:34rem;margin:0 auto}
+.cmx{position:relative;padding-bottom:10rem;max-width:34rem;margin:0 auto}
 .cmx table.cmx-table{table-layout:fixed;width:100%;border-collapse:collapse;margin:0;font-size:.85rem;font-variant-numeric:tabular-nums}
 .cmx .cmx-table :is(th,td){padding:0;height:2rem;text-align:center;vertical-align:middle;border:1px solid rgba(128,128,128,.35)}
 .cmx .cmx-table caption{caption-side:top;text-align:center;color:inherit;font-size:.85rem;padding:.25rem}
 .cmx details.cmx-cell{margin:0;padding:0;border:0;border-radius:0;background:none}
-.cmx .cmx-cell>summary{display:block;list-style:none;margin:0;padding:0;border:0;line-height:2rem;font-size:inherit;color:inherit;cursor:pointer;text-align:center}
+.cmx .cmx-cell>summary{display:block;white-space:nowrap;list-style:none;margin:0;padding:0;border:0;line-height:2rem;font-size:inherit;color:inherit;cursor:pointer;text-align:center}
 .cmx .cmx-cell>summary::-webkit-details-marker,.cmx .cmx-cell>summary::before{display:none}
-.cmx .cmx-cell[open]>summary{outline:3px solid #0072b2;outline-offset:-3px;margin:0;border:0}
+.cmx .cmx-cell[open]>summary{outline:3px solid currentColor;outline-offset:-3px;margin:0;border:0}
 .cmx .cmx-right>summary{font-weight:700}
-.cmx .cmx-cell>.cmx-digits{position:absolute;left:0;right:0;bottom:0;height:12rem;overflow:auto;margin:0;text-align:left}
+.cmx .cmx-cell>.cmx-digits{position:absolute;left:0;right:0;bottom:0;height:9.5rem;overflow:auto;margin:0;text-align:left}
 .cmx .cmx-digits p{margin:.25rem 0;max-width:none;font-size:.85rem}
-.cmx .cmx-digits img{max-width:100%;height:auto;image-rendering:auto}
+.cmx .cmx-cell .cmx-digits img{max-width:100%;height:auto;padding:0;background:none;border-radius:0}
+@media(max-width:36rem){.cmx table.cmx-table{font-size:.7rem}}
 </style>"""
 
 def _strip(images, n_cols=12, gap=2):
@@ -164,7 +165,7 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
         which = f"the first {len(shown)}, numbers" if len(found) > n else "number" if len(found) == 1 else "numbers"
         tint = "" if i == j else f' style="background:rgba(230,120,0,{0.08 + 0.42 * len(found) / most:.2f})"'
         return (f'<td{tint}><details class="cmx-cell{" cmx-right" * (i == j)}" name="cmx-{key}"{" open" * ((i, j) == opened)}>'
-                f'<summary aria-label="{what}">{len(found):,}</summary><div class="cmx-digits" tabindex="0" role="group" aria-label="{what}">'
+                f'<summary aria-label="{what}">{len(found)}</summary><div class="cmx-digits" tabindex="0" role="group" aria-label="{what}">'
                 f'<p><b>{what}</b> ({which} {numbers})</p><img src="data:image/png;base64,{png}" width="{round(1.3 * width)}" '
                 f'alt="Handwritten digits of class {i} that were read as {j}"></div></details></td>')
 
