@@ -12,6 +12,7 @@ if not __package__: sys.path[0] = str(ROOT)  # not tools/, whose file names are 
 
 from tools.links import site_faults
 from tools.render import render_quarto, render_smalldocs
+from tools.widgets import lighten
 
 
 def build(out, renderer=None, n_workers=None):
@@ -23,6 +24,7 @@ def build(out, renderer=None, n_workers=None):
     if not installed(): print("note: names in backticks stay plain until the package is installed: pip install -e '.[dev]'")
     try: warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
     except Exception as e: return [f'{type(e).__name__}: {e}']  # from a notebook whose page nbdev prepared, or the renderer
+    for page in out.rglob('*.html'): lighten(page)
     return [f'{renderer}: {w}' for w in warnings] + (site_faults(out) if out.is_dir() else [])
 
 

@@ -187,6 +187,7 @@ def finish_page(text, site):
     faults = []
     text = MATHS.sub(lambda m: mathml(html.unescape(m[2]), m[1], faults), text)
     text = KATEX.sub('', text)
+    text = re.sub(r'<script src="(site_libs/[^"]+)">', r'<script src="\1" defer>', text)  # nothing in the page waits for them
     text = PART.sub(r'<li class="sidebar-item sidebar-part">\1</li>', text)
     for nav, name in LABELS.items(): text = text.replace(f'<nav {nav}', f'<nav aria-label="{name}" {nav}')
     text = NO_HEADER.sub(r'<td\1></td>', text)
