@@ -546,7 +546,7 @@ function start(root) {
       fill.style.width = `${100 * p[c]}%`;
       value.textContent = percent(p[c]);
       button.classList.toggle('mcp-best', c === best);
-      button.setAttribute('aria-label', `${classes[c]}: ${percent(p[c])}. What is behind it?`);
+      button.setAttribute('title', 'What is behind it?');
     });
     verdict.replaceChildren(make('strong', {}, classes[best]), ` ${percent(p[best])}`, make('small', {}, ` read in ${spent.toFixed(1)} ms`));
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
