@@ -76,6 +76,6 @@ def lab(tmp_path_factory):
 
 def open_widgets(tab, place, notebook):
     "Open a notebook in JupyterLab and wait until its widgets have started."
-    tab.goto(f'{place}/lab/tree/{notebook}.ipynb')
+    tab.goto(f'{place}/lab/tree/{notebook}.ipynb?reset')  # without what was open before
     tab.locator(':is(.explore-conv, .mnist-cnn-playground)[data-ready]').first.wait_for(timeout=60_000)
     tab.wait_for_timeout(500)
