@@ -18,7 +18,7 @@ SOURCE_LINK = re.compile(r'\[source\]\([^)]*\)\{[^}]*\}\n*')
 NAME_LINK = re.compile(r'\[(`[^`]+`)\]\(/([\w.-]+\.html)#([\w.-]+)\)')
 SHOWN = '#| code-fold: show'  # what nbdev writes above exported code
 OPEN = ('<p class="open-notebook"><a href="notebooks/{0}" download>Open this notebook</a> '
-        '<span>{0}: save it, install the package, and run it in JupyterLab</span></p>')  # `copy_notebooks` puts them there
+        '<span>{0}, to run in JupyterLab</span></p>')  # `copy_notebooks` puts them there
 LINKED_HEADING = re.compile(r'^(#+ .*?)\[(`[^`]+`)\]\([^)]*\)', re.M)
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
 NOT_RESOURCES = {'.ipynb', '.qmd', '.md', '.yml', '.yaml', '.scss', '.py'}
 MADE_BY_RUNS = {'saved_models', 'data'}  # what the notebooks leave beside them when they are run
-PARTS = {0: 'From pixels to answers', 6: 'Faster and wider', 8: 'In use', 10: 'Underneath'}  # by the number of their first notebook
+PARTS = {0: 'Understand', 6: 'Go faster', 8: 'Use', 10: 'Look underneath'}  # by the number of their first notebook
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 
 
