@@ -111,7 +111,8 @@ def test_paper(open_page, page):
     tab.emulate_media(media='print', color_scheme='dark')
     for gone in '#quarto-header', '#quarto-sidebar', '#quarto-margin-sidebar', '.page-navigation', '.code-copy-button', '.open-notebook':
         assert not any(e.is_visible() for e in tab.locator(gone).all()), gone
-    assert tab.evaluate('''() => [...document.querySelectorAll('main details:not(.code-fold, .ec-find) > :not(summary)')].every(e => e.checkVisibility({contentVisibilityAuto: true}) || e.closest('[hidden]') || !e.textContent.trim())''')
+    assert tab.evaluate('''() => [...document.querySelectorAll('main details:not(.code-fold, .ec-find, .mcp-fold) > :not(summary)')]
+        .every(e => e.checkVisibility({contentVisibilityAuto: true}))''')
     wide = tab.evaluate('''() => [...document.querySelectorAll('main :is(img, pre, table, canvas, svg)')]
         .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 200))''')
     assert not wide, wide

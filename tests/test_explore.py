@@ -280,8 +280,9 @@ def test_several_on_a_page(tab):
         for (const n of ['class', 'data-name', 'data-settings', 'data-image']) b.setAttribute(n, a.getAttribute(n));
         a.parentElement.append(b);
         const again = document.createElement('script');
-        again.textContent = a.nextElementSibling.textContent;
-        a.parentElement.append(again); }''')
+        again.src = a.parentElement.querySelector('script[src]').src + '?again';
+        a.parentElement.append(again);
+        return new Promise(done => again.onload = done); }''')
     first, second = tab.locator('.explore-conv').all()
     before = shown(first)
     assert first.locator('fieldset').count() == second.locator('fieldset').count() == 1
