@@ -1,5 +1,5 @@
 "Fixtures shared by the tests: the built site, served, and a browser to look at it with."
-import os, subprocess, sys, threading
+import json, os, re, socket, subprocess, sys, threading, time, urllib.request
 from pathlib import Path
 
 import pytest
@@ -41,3 +41,41 @@ def chromium():
             pytest.skip(why)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope='session')
+def lab(tmp_path_factory):
+    "Where a JupyterLab shows the widgets: for each of their notebooks a copy, trusted, of the cells whose outputs hold them."
+    folder = tmp_path_factory.mktemp('lab')
+    env = {**os.environ, 'JUPYTER_DATA_DIR': str(folder/'.data'), 'JUPYTER_CONFIG_DIR': str(folder/'.config'), 'IPYTHONDIR': str(folder/'.ipython')}
+    for name in '00_conv', '08_playground', 'index':
+        nb = json.loads((ROOT/f'nbs/{name}.ipynb').read_text(encoding='utf-8'))
+        nb['cells'] = [c for c in nb['cells'] if any(re.search('class="(explore-conv|mnist-cnn-playground)"', ''.join(o.get('data', {}).get('text/html', '')))
+                                                     for o in c.get('outputs', []))]
+        (folder/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
+    subprocess.run([sys.executable, '-m', 'jupyter', 'trust', *map(str, folder.glob('*.ipynb'))], env=env, check=True, capture_output=True)
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    args = [f'--port={port}', '--port-retries=0', '--ip=127.0.0.1', '--no-browser', '--allow-root', '--IdentityProvider.token=',
+            f'--ServerApp.root_dir={folder}', '--LabApp.news_url=', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate']
+    with open(folder/'log', 'w') as log:
+        server = subprocess.Popen([sys.executable, '-m', 'jupyter', 'lab', *args], cwd=folder, env=env, stdout=log, stderr=log)
+        try:
+            for _ in range(120):
+                if server.poll() is not None: break
+                try: urllib.request.urlopen(f'http://127.0.0.1:{port}/api'); break
+                except OSError: time.sleep(.5)
+            else: server.kill()
+            assert server.poll() is None, (folder/'log').read_text()
+            yield f'http://127.0.0.1:{port}'
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def open_widgets(tab, place, notebook):
+    "Open a notebook in JupyterLab and wait until its widgets have started."
+    tab.goto(f'{place}/lab/tree/{notebook}.ipynb?reset')  # without what was open before
+    tab.locator(':is(.explore-conv, .mnist-cnn-playground)[data-ready]').first.wait_for(timeout=60_000)
+    tab.wait_for_timeout(500)

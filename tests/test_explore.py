@@ -7,6 +7,7 @@ import pytest, torch
 import torch.nn.functional as F
 from torch import nn
 
+from conftest import open_widgets
 from mnist_cnn.conv import _lean, _most, explore_conv, find_conv, out_size, transposed_out_size
 from mnist_cnn.data import load_tensors
 
@@ -131,20 +132,24 @@ def test_notebook_holds_this_script():
 # ---- on the built site, as a person uses it
 
 @pytest.fixture
-def tab(chromium, address):
-    "The page of the explorer; what goes wrong while it is open is in `tab.faults`."
-    context = chromium.new_context(base_url=address, color_scheme='light', viewport=dict(width=1200, height=900))
+def tab(chromium, request):
+    "The page of the explorer, on the site or, for tests that ask for it, in JupyterLab; nothing may go wrong while it is open."
+    where = getattr(request, 'param', 'site')
+    place = request.getfixturevalue('address' if where == 'site' else 'lab')
+    context = chromium.new_context(base_url=place, color_scheme='light', viewport=dict(width=1200, height=900))
     context.grant_permissions(['clipboard-read', 'clipboard-write'])
-    tab = context.new_page()
-    tab.faults = []
-    tab.on('console', lambda m: tab.faults.append(m.text) if m.type in ('error', 'warning') else None)
-    tab.on('pageerror', lambda e: tab.faults.append(str(e)))
-    tab.on('request', lambda r: tab.faults.append(f'another host: {r.url}')
-           if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(address) else None)
-    tab.goto('/conv.html')
+    tab, faults = context.new_page(), []
+    tab.on('console', lambda m: faults.append(m.text) if where == 'site' and m.type in ('error', 'warning') else None)
+    tab.on('pageerror', lambda e: faults.append(str(e)))
+    tab.on('request', lambda r: faults.append(f'another host: {r.url}')
+           if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(place) else None)
+    tab.goto('/conv.html') if where == 'site' else open_widgets(tab, place, '00_conv')
     yield tab
-    assert tab.faults == []
+    assert faults == []
     context.close()
+
+
+everywhere = pytest.mark.parametrize('tab', ['site', 'lab'], indirect=True)
 
 
 def reveal(w, selector):
@@ -167,6 +172,7 @@ def point(tab, w, side, i, j, act='move'):
     tab.mouse.move(*at) if act == 'move' else tab.touchscreen.tap(*at)
 
 
+@everywhere
 def test_sliders_and_grids_by_keyboard(tab):
     w = tab.locator('.explore-conv').first
     assert w.locator('img').count() == 0    # the still picture has made room
@@ -192,6 +198,7 @@ def test_sliders_and_grids_by_keyboard(tab):
     assert tab.evaluate('getComputedStyle(document.activeElement).outlineStyle') == 'solid'
 
 
+@everywhere
 def test_pointer_and_products(tab):
     w = tab.locator('.explore-conv').first
     s, image = w.evaluate('r => r.explorer.get()'), load_tensors()[0][0, 0]
@@ -221,6 +228,7 @@ def test_touch(chromium, address):
     context.close()
 
 
+@everywhere
 def test_play_step_and_scrub(tab):
     w = tab.locator('.explore-conv').first
     reveal(w, '.ec-at').evaluate('r => { r.value = 0; r.dispatchEvent(new Event("input", {bubbles: true})); }')
@@ -272,8 +280,9 @@ def test_several_on_a_page(tab):
         for (const n of ['class', 'data-name', 'data-settings', 'data-image']) b.setAttribute(n, a.getAttribute(n));
         a.parentElement.append(b);
         const again = document.createElement('script');
-        again.textContent = a.nextElementSibling.textContent;
-        a.parentElement.append(again); }''')
+        again.src = a.parentElement.querySelector('script[src]').src + '?again';
+        a.parentElement.append(again);
+        return new Promise(done => again.onload = done); }''')
     first, second = tab.locator('.explore-conv').all()
     before = shown(first)
     assert first.locator('fieldset').count() == second.locator('fieldset').count() == 1
@@ -284,6 +293,7 @@ def test_several_on_a_page(tab):
     assert second.get_by_label('max pooling').is_checked() and 'explore2=max' in tab.url and 'explore=avg' in tab.url
 
 
+@everywhere
 def test_find(tab):
     "Every layer offered gives the wanted size, and they are those of `find_conv`."
     w = tab.locator('.explore-conv').first
@@ -299,6 +309,7 @@ def test_find(tab):
     assert w.locator('.ec-found').inner_text().startswith('no layer') is (not find_conv(28, 31))
 
 
+@everywhere
 def test_numbers_shown(tab):
     "For hundreds of random settings: sizes and formulas as Python has them, and a line that PyTorch runs to that size."
     rng, w = random.Random(7), tab.locator('.explore-conv').first

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from conftest import open_widgets
 from mnist_cnn.data import load_tensors, prepare_image
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.playground import classic_run, playground
@@ -65,19 +66,25 @@ def test_node(numbers):
 
 
 @pytest.fixture
-def tab(chromium, address):
-    "The playground's page; what goes wrong while it is open is in `tab.faults`."
-    context = chromium.new_context(base_url=address, viewport={'width': 1200, 'height': 900})
-    tab = context.new_page()
-    tab.faults = []
-    tab.on('console', lambda m: tab.faults.append(m.text) if m.type in ('error', 'warning') else None)
-    tab.on('pageerror', lambda e: tab.faults.append(str(e)))
-    tab.on('request', lambda r: tab.faults.append(f'another host: {r.url}')
-           if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(address) else None)
-    tab.goto('/playground.html', wait_until='networkidle')
+def tab(chromium, request):
+    "The playground, on the site or, for tests that ask for it, in JupyterLab; nothing may go wrong while it is open."
+    where = getattr(request, 'param', 'site')
+    place = request.getfixturevalue('address' if where == 'site' else 'lab')
+    context = chromium.new_context(base_url=place, viewport={'width': 1200, 'height': 900})
+    tab, faults = context.new_page(), []
+    tab.on('console', lambda m: faults.append(m.text) if where == 'site' and m.type in ('error', 'warning') else None)
+    tab.on('pageerror', lambda e: faults.append(str(e)))
+    tab.on('request', lambda r: faults.append(f'another host: {r.url}')
+           if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(place) else None)
+    tab.show = lambda page: (tab.goto(f'/{page}.html', wait_until='networkidle') if where == 'site' else
+                             open_widgets(tab, place, {'index': 'index', 'playground': '08_playground'}[page]))
+    tab.show('playground')
     yield tab
-    assert tab.faults == []
+    assert faults == []
     context.close()
+
+
+everywhere = pytest.mark.parametrize('tab', ['site', 'lab'], indirect=True)
 
 
 def widget(tab, n=0): return tab.locator('.mnist-cnn-playground').nth(n)
@@ -102,10 +109,11 @@ def read(root): return root.locator('.mcp-verdict strong').inner_text()
 def logits(root): return json.loads(root.get_attribute('data-logits'))
 
 
+@everywhere
 @pytest.mark.parametrize('side, left, top', [(.8, .1, .1), (.3, .05, .65), (.15, .8, .05)])
 def test_drawn_digits(tab, side, left, top):
     "Digits drawn in any place and size are read as themselves; on the front page, where the layers are folded."
-    tab.goto('/index.html', wait_until='networkidle')
+    tab.show('index')
     root = widget(tab)
     for digit, lines in STROKES.items():
         root.get_by_role('button', name='Clear').click()
@@ -115,6 +123,7 @@ def test_drawn_digits(tab, side, left, top):
     assert float(root.get_attribute('data-milliseconds')) < 100  # some 5 on a desktop; here others may be at work
 
 
+@everywhere
 def test_test_digits_by_keyboard(tab):
     "A test digit chosen with the keyboard gives the logits that PyTorch computes, and its answer is announced."
     x, y = load_tensors(train=False)
@@ -130,6 +139,7 @@ def test_test_digits_by_keyboard(tab):
         assert root.locator('.mcp-digit[aria-pressed=true]').count() == 1
 
 
+@everywhere
 def test_epochs(tab):
     "The slider changes the network to what it was, says its accuracy and keeps the digit."
     root, run = widget(tab), classic_run()
@@ -145,6 +155,7 @@ def test_epochs(tab):
         assert f'{epoch}: {100*run[epoch][1]:.2f} %' in root.locator('.mcp-accuracy').inner_text()
 
 
+@everywhere
 def test_back_to_the_pixels_by_keyboard(tab):
     "From a probability to a number of the first layer, and what stands there is what PyTorch computes."
     root = widget(tab)
@@ -167,6 +178,7 @@ def test_back_to_the_pixels_by_keyboard(tab):
     assert not detail.is_visible()
 
 
+@everywhere
 def test_maps_by_keyboard(tab):
     "Arrow keys move over a layer's numbers, each is announced, and Enter opens it."
     root = widget(tab)
@@ -178,6 +190,7 @@ def test_maps_by_keyboard(tab):
     assert root.locator('.mcp-title').inner_text().startswith('conv1, map 1, row 1, column 2 = ')
 
 
+@everywhere
 def test_several_on_a_page(tab):
     "Each widget is started once and has its own drawing."
     roots = tab.locator('.mnist-cnn-playground')

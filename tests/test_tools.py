@@ -7,7 +7,7 @@ import pytest
 from tools.check import tracked
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ('tools/', 'nbs/_quarto.yml', 'nbs/styles.css', 'nbs/quarto.scss', 'nbs/favicon.svg', '_quarto.yml', 'pyproject.toml',
+KEPT = ('tools/', 'nbs/_quarto.yml', 'nbs/styles.css', 'nbs/quarto.scss', 'nbs/site.js', 'nbs/favicon.svg', '_quarto.yml', 'pyproject.toml',
         'settings.ini', 'setup.py', 'mnist_cnn/__init__.py', '.gitignore', '.gitattributes')
 
 

@@ -3,14 +3,16 @@
 Uses Quarto if it is installed, else smalldocs. Ends with status 1, and a line for each fault, if the renderer
 warns or if the built site has a broken link, loads anything from elsewhere or holds maths that was not rendered.
 """
-import argparse, functools, http.server, importlib.metadata, os, shutil, sys
+import argparse, functools, gzip, http.server, importlib.metadata, io, os, shutil, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TEXT = {'.html', '.css', '.js', '.json', '.svg', '.txt', '.md', '.ipynb'}  # what is worth compressing
 if not __package__: sys.path[0] = str(ROOT)  # not tools/, whose file names are too common to be importable by themselves
 
 from tools.links import site_faults
 from tools.render import render_quarto, render_smalldocs
+from tools.widgets import lighten
 
 
 def build(out, renderer=None, n_workers=None):
@@ -22,6 +24,7 @@ def build(out, renderer=None, n_workers=None):
     if not installed(): print("note: names in backticks stay plain until the package is installed: pip install -e '.[dev]'")
     try: warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
     except Exception as e: return [f'{type(e).__name__}: {e}']  # from a notebook whose page nbdev prepared, or the renderer
+    for page in out.rglob('*.html'): lighten(page)
     return [f'{renderer}: {w}' for w in warnings] + (site_faults(out) if out.is_dir() else [])
 
 
@@ -36,8 +39,18 @@ def shown(path):
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    "A file server that prints no line for each request."
+    "A file server that prints no line for each request, and sends text compressed, as hosts of websites do."
     def log_message(self, *args): pass
+
+    def send_head(self):
+        path = Path(self.translate_path(self.path))
+        if path.is_dir() and self.path.endswith('/'): path /= 'index.html'
+        if not path.is_file() or path.suffix not in TEXT or 'gzip' not in self.headers.get('Accept-Encoding', ''): return super().send_head()
+        data = gzip.compress(path.read_bytes(), 6)
+        self.send_response(200)
+        for k, v in {'Content-Type': self.guess_type(path), 'Content-Encoding': 'gzip', 'Content-Length': len(data)}.items(): self.send_header(k, str(v))
+        self.end_headers()
+        return io.BytesIO(data)
 
 
 def serve(folder, port=0):

@@ -5,19 +5,25 @@ processes anything, and calls `for_site` on each cell after all else.
 """
 import ast, re
 from functools import cache
+from pathlib import Path
 
 from nbdev.config import get_config
 from nbdev.process import Processor
+from fastcore.nbio import mk_cell
+
+from tools.torch_names import link_torch
 
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
 SOURCE_LINK = re.compile(r'\[source\]\([^)]*\)\{[^}]*\}\n*')
 NAME_LINK = re.compile(r'\[(`[^`]+`)\]\(/([\w.-]+\.html)#([\w.-]+)\)')
 SHOWN = '#| code-fold: show'  # what nbdev writes above exported code
+OPEN = ('<p class="open-notebook"><a href="notebooks/{0}" download>Open this notebook</a> '
+        '<span>{0}, to run in JupyterLab</span></p>')  # `copy_notebooks` puts them there
 LINKED_HEADING = re.compile(r'^(#+ .*?)\[(`[^`]+`)\]\([^)]*\)', re.M)
 
 
 class ShowSource(Processor):
-    "Show the code of every exported cell below its documentation, where nbdev by itself would only link to a repository."
+    "Show the code of exported cells below their documentation, where nbdev would only link to a repository; offer the notebook."
     def __init__(self, nb):
         super().__init__(nb)
         for cell in nb.cells:
@@ -30,6 +36,8 @@ class ShowSource(Processor):
             i = next(i for i, c in enumerate(cells) if c is cell)
             docs = next((n for n, c in enumerate(cells[i+1:]) if not getattr(c, 'has_sd', False)), len(cells)-i-1)
             cells.insert(i+docs, cells.pop(i))
+        title = next((n for n, c in enumerate(cells) if c.cell_type == 'markdown'), None)
+        if title is not None: cells.insert(title+1, mk_cell(OPEN.format(Path(self.nb.path_).name), 'markdown'))
 
 
 def for_site(cell):
@@ -37,7 +45,7 @@ def for_site(cell):
     if cell.source.startswith(SHOWN) and only_imports(cell.source):
         cell.source = cell.source.replace(SHOWN, '#| code-fold: true', 1)
     for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
-    if cell.cell_type == 'markdown': cell.source = mend_links(cell.source)
+    if cell.cell_type == 'markdown': cell.source = link_torch(mend_links(cell.source))
     for out in cell.get('outputs', []):
         data = out.get('data', {})
         if 'text/markdown' in data: data['text/markdown'] = mend_links(''.join(data['text/markdown']))

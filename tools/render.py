@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
 NOT_RESOURCES = {'.ipynb', '.qmd', '.md', '.yml', '.yaml', '.scss', '.py'}
 MADE_BY_RUNS = {'saved_models', 'data'}  # what the notebooks leave beside them when they are run
+PARTS = {0: 'Understand', 6: 'Go faster', 8: 'Use', 10: 'Look underneath'}  # by the number of their first notebook
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 
 
@@ -22,7 +23,9 @@ def render_quarto(out, n_workers):
     from nbdev.quarto import nbdev_docs
     os.chdir(ROOT)
     if stale(ROOT/'_proc'): shutil.rmtree(ROOT/'_proc', ignore_errors=True)
+    write_sidebar()
     nbdev_docs.__wrapped__(n_workers=n_workers)
+    copy_notebooks(ROOT/'_docs')
     if out != ROOT/'_docs': replace(out, ROOT/'_docs')
     return []
 
@@ -31,6 +34,24 @@ def replace(old, new):
     "Move the folder `new` to where `old` is."
     if old.exists(): shutil.rmtree(old)
     shutil.move(new, old)
+
+
+def write_sidebar():
+    "Write nbs/sidebar.yml, in which the chapters stand in their parts (nbdev, which would list them only, is told to leave it alone)."
+    contents = ['index.ipynb'] if (ROOT/'nbs/index.ipynb').exists() else []
+    part = None
+    for f in sorted((ROOT/'nbs').glob('[0-9]*.ipynb')):
+        now = max(n for n in PARTS if n <= int(f.name[:2]))
+        if now != part: contents.append({'text': PARTS[part := now]})
+        contents.append(f.name)
+    text = yaml.safe_dump({'website': {'sidebar': {'contents': contents}}}, sort_keys=False)
+    (ROOT/'nbs/sidebar.yml').write_text(text, encoding='utf-8')
+
+
+def copy_notebooks(out):
+    "Put the notebooks beside the pages, which offer them; pages link to `notebooks/…`, a name that no renderer leads to a page."
+    (out/'notebooks').mkdir(parents=True, exist_ok=True)
+    for f in (ROOT/'nbs').glob('*.ipynb'): shutil.copy(f, out/'notebooks')
 
 
 # ---- with smalldocs
@@ -54,18 +75,19 @@ def render_smalldocs(out, n_workers):
         finish_theme(site.out)
         finish_icons(site.out)
         for copy in site.out.glob('*.llms.md'): copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
-        order_llms(site.out, [n.removesuffix(PAGE) for n in site.project.website['sidebar']['contents']])
+        order_llms(site.out, [n.removesuffix(PAGE) for n in site.project.website['sidebar']['contents'] if isinstance(n, str)])
+        copy_notebooks(site.out)
         replace(out, site.out)
     return warnings
 
 
 def prepare(n_workers):
     "Have nbdev prepare `_proc/`, as `nbdev-docs` does before it calls Quarto; returns the folder."
-    from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml
+    from nbdev.quarto import refresh_quarto_yml
     from nbdev.serve import proc_nbs
     os.chdir(ROOT)
     refresh_quarto_yml()
-    nbdev_sidebar.__wrapped__()
+    write_sidebar()
     return proc_nbs(ROOT/'nbs', n_workers=n_workers, force=stale(ROOT/'_proc'))
 
 
@@ -134,7 +156,7 @@ def write_config(src, names):
     web = cfg['website']
     web['llms-txt'] = True
     if web.get('site-url') == '/': del web['site-url']  # the site has no address yet: links stay relative
-    web['sidebar']['contents'] = [names.get(c, c) for c in web['sidebar']['contents']]
+    web['sidebar']['contents'] = [c if isinstance(c, dict) else names.get(c, c) for c in web['sidebar']['contents']]
     files = [p.relative_to(src).as_posix() for p in src.rglob('*') if p.is_file() and p.suffix not in NOT_RESOURCES
              and p.relative_to(src).parts[0] not in MADE_BY_RUNS]
     cfg['project']['resources'] = sorted(files)    # whatever raw HTML in a page may ask for
@@ -153,14 +175,22 @@ def merge(a, b):
 MATHS = re.compile(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', re.S)
 KATEX = re.compile(r'<(link|script)\b[^>]*katex[^>]*>(</script>)?')
 IMG = re.compile(r'<img (?=[^>]*src="([^":]+)")')
+PART = re.compile(r'<li class="sidebar-item"><div class="sidebar-item-container"><a href="" class="sidebar-item-text sidebar-link">'
+                  r'<span class="menu-text">(.*?)</span></a></div></li>')
+LABELS = {'class="navbar ': 'Site', 'class="quarto-secondary-nav"': 'Place', 'id="quarto-sidebar"': 'Chapters', 'class="page-navigation"': 'Neighbours'}
+NO_HEADER = re.compile(r'<th( [^>]*)?></th>')
 TEXT = re.compile(r'\\text\w*\{[^{}]*\}')
 
 
 def finish_page(text, site):
-    "A page with its maths as MathML and the sizes of its pictures; returns it and what could not be converted."
+    "A page with its maths as MathML, named landmarks and the sizes of its pictures; returns it and what could not be converted."
     faults = []
     text = MATHS.sub(lambda m: mathml(html.unescape(m[2]), m[1], faults), text)
     text = KATEX.sub('', text)
+    text = re.sub(r'<script src="(site_libs/[^"]+)">', r'<script src="\1" defer>', text)  # nothing in the page waits for them
+    text = PART.sub(r'<li class="sidebar-item sidebar-part">\1</li>', text)
+    for nav, name in LABELS.items(): text = text.replace(f'<nav {nav}', f'<nav aria-label="{name}" {nav}')
+    text = NO_HEADER.sub(r'<td\1></td>', text)
     return IMG.sub(lambda m: f'<img loading="lazy"{size(site/m[1])} ', text), faults
 
 

@@ -468,6 +468,11 @@ function start(root) {
       ...(filters ? [make('p', {class: 'mcp-note'}, 'its filters'), filters.element, make('p', {class: 'mcp-note'}, 'what they make of the digit')] : []), e);
     return {layer, maps, filters, row};
   });
+  // only what is in sight, or nearly, is drawn; on paper all of it
+  const near = new Set();
+  const watch = new IntersectionObserver(seen => { for (const e of seen) near[e.isIntersecting ? 'add' : 'delete'](e.target); soon(); }, {rootMargin: '50%'});
+  addEventListener('beforeprint', () => { rows.forEach(({row}) => near.add(row)); update(); });
+  for (const {row} of rows) watch.observe(row);
   const detail = make('div', {class: 'mcp-detail', tabindex: -1, role: 'region', 'aria-label': 'What is behind a unit'});
   const stack = make('div', {class: 'mcp-layers'}, ...rows.map(r => r.row));
   const inner = [make('p', {class: 'mcp-note'}, 'Orange is above zero, blue below. Click a unit, or move to it with the arrow keys and press Enter, to see what it is made of.'), detail, stack];
@@ -546,11 +551,12 @@ function start(root) {
       fill.style.width = `${100 * p[c]}%`;
       value.textContent = percent(p[c]);
       button.classList.toggle('mcp-best', c === best);
-      button.setAttribute('aria-label', `${classes[c]}: ${percent(p[c])}. What is behind it?`);
+      button.setAttribute('title', 'What is behind it?');
     });
     verdict.replaceChildren(make('strong', {}, classes[best]), ` ${percent(p[best])}`, make('small', {}, ` read in ${spent.toFixed(1)} ms`));
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
-    if (stack.offsetParent) rows.forEach(({layer, maps, filters}, l) => {
+    if (stack.offsetParent) rows.forEach(({layer, maps, filters, row}, l) => {
+      if (!near.has(row)) return;
       const own = picked && picked.layer === l;
       let mark = parts[l + 1] || null;
       if (own) { const [, H, W] = maps.shape, i = picked.i, [c, y, x] = [Math.floor(i / (H * W)), Math.floor(i / W) % H, i % W]; mark = [[c, c], [y, y], [x, x]]; }
