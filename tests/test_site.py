@@ -66,6 +66,8 @@ def test_page(tab, page, width):
     wide = tab.evaluate('document.scrollingElement.scrollWidth')
     assert wide <= width, f'{wide} px of content in {width}'
     assert tab.locator('h1').count() == 1
+    said = tab.evaluate('[...document.querySelectorAll("main p, main li, main td")].map(e => e.textContent).join("\\n")')
+    assert not re.findall(r'\]\([\w./#]+\)', said), 'a link has stayed Markdown'
 
 
 @pytest.mark.parametrize('page', PAGES)
