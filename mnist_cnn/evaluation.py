@@ -158,7 +158,7 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
         "The cell of class i read as j"
         found = ((targets == i) & (preds == j)).nonzero().flatten()
         if not len(found): return "<td></td>"
-        shown, count = found[:n], f"{len(found):,} {'digit' if len(found) == 1 else 'digits'}"
+        shown, count = found[:n], f"{len(found)} {'digit' if len(found) == 1 else 'digits'}"
         what = f"{i} read as {j}: {count}"
         png, width = _strip(x[shown, 0].numpy())
         numbers = ", ".join(map(str, shown.tolist()))
@@ -166,7 +166,7 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
         tint = "" if i == j else f' style="background:rgba(230,120,0,{0.08 + 0.42 * len(found) / most:.2f})"'
         return (f'<td{tint}><details class="cmx-cell{" cmx-right" * (i == j)}" name="cmx-{key}"{" open" * ((i, j) == opened)}>'
                 f'<summary aria-label="{what}">{len(found)}</summary><div class="cmx-digits" tabindex="0" role="group" aria-label="{what}">'
-                f'<p><b>{what}</b> ({which} {numbers})</p><img src="data:image/png;base64,{png}" width="{round(1.3 * width)}" '
+                f'<p><b>{what}</b> ({which} {numbers})</p><img loading="lazy" src="data:image/png;base64,{png}" width="{round(1.3 * width)}" '
                 f'alt="Handwritten digits of class {i} that were read as {j}"></div></details></td>')
 
     head = "".join(f'<th scope="col">{j}</th>' for j in classes)

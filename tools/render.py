@@ -3,10 +3,11 @@
 Quarto is nbdev's own renderer and needs nothing from us. smalldocs comes with pip, reads the same `_quarto.yml`, and
 lacks a few of Quarto's ways; `render_smalldocs` supplies them on a copy of `_proc/`, one function for each.
 """
-import base64, html, json, os, re, shutil, struct, tempfile
+import base64, html, io, json, os, re, shutil, struct, tempfile
 from pathlib import Path
 
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
@@ -139,11 +140,19 @@ def save_pictures(cell, src, stem):
         raw = ''.join(o['data'][mime])
         file = Path(f'{stem}_files')/f'{cell["id"]}-{n}.{IMAGES[mime]}'
         (src/file).parent.mkdir(exist_ok=True)
-        (src/file).write_bytes(raw.encode() if mime.startswith('image/svg') else base64.b64decode(raw))
+        (src/file).write_bytes(raw.encode() if mime == 'image/svg+xml' else light(base64.b64decode(raw)))
         cap, alt = (v[min(n, len(v)-1)] if v else '' for v in (caps, alts))
         attr = str(alt or cap).replace('"', '”')  # smalldocs' attributes cannot hold a straight one
         o['data'] = {'text/markdown': f'![{cap}]({file.as_posix()}){{fig-alt="{attr}"}}' if cap
                      else f'```{{=html}}\n<p><img src="{file.as_posix()}" alt="{attr}" class="img-fluid"></p>\n```'}
+
+
+def light(picture, n_colours=64):
+    "A PNG with a palette, a third of its size and alike to the eye; the picture as it is where that does not help, or it is no opaque PNG."
+    image = Image.open(io.BytesIO(picture))
+    if image.format != 'PNG' or image.convert('RGBA').getextrema()[3][0] < 255: return picture
+    image.convert('RGB').quantize(n_colours, dither=Image.Dither.NONE).save(out := io.BytesIO(), 'PNG', optimize=True)
+    return min(picture, out.getvalue(), key=len)
 
 
 def write_config(src, names):
