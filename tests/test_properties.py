@@ -32,10 +32,10 @@ def each(value, n): return value if isinstance(value, tuple) else (value,) * n
 
 
 def either(ours, torchs):
-    "Both give the same, or both refuse"
+    "Both give the same, or both refuse; an output without a pixel, which some of PyTorch's layers make and others refuse, counts as refused"
     try: theirs = torchs()
     except RuntimeError as e: theirs = str(e)
-    if isinstance(theirs, str):
+    if isinstance(theirs, str) or 0 in theirs:
         with pytest.raises(ValueError): print(ours(), "where PyTorch says", theirs)
     else: assert ours() == theirs
 
@@ -61,6 +61,7 @@ def test_out_size_of_pools_is_pytorchs(data, n, ceil_mode, kind):
     assume(all(a <= b // 2 for a, b in zip(each(p, n), each(k, n))))
     pool = {"max": (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), "avg": (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)}[kind][n - 1]
     more = dict(dilation=d) if kind == "max" else {}
+    if (kind, n) == ("avg", 3): assume(all(a >= b for a, b in zip(each(size, n), each(k, n))))  # what AvgPool3d alone asks for
     x = torch.zeros(1, 1, *each(size, n))
     either(lambda: each(out_size(size, k, s, p, d, ceil_mode), n),
            lambda: tuple(pool(k, s, p, ceil_mode=ceil_mode, **more)(x).shape[2:]))
