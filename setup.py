@@ -8,7 +8,7 @@ cfg = config["DEFAULT"]
 
 setup(
     keywords=cfg["keywords"].split(),
-    license=cfg["license"],
+    license_expression=cfg["license"],
     author=cfg["author"],
     install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split()},

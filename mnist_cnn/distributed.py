@@ -44,9 +44,9 @@ class Together:
 
     def sum(self, *values): # numbers
         "Each of the numbers, summed over all processes"
-        values = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(values)
-        return values.tolist()
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(sums)
+        return sums.tolist()
 
     def same(self, value): # anything that can be pickled; only that of the first process matters
         "What the first process has, on every process"
@@ -81,7 +81,7 @@ def process_group(device=None): # kind of device, "cpu", "cuda", …; None: `def
     here, n_here = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     if device.type == "cpu":
         if os.environ.get("OMP_NUM_THREADS", "1") == "1":  # torchrun's default, however many processors there are
-            n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             torch.set_num_threads(max(1, n_cpus // n_here))
     else:
         module = torch.get_device_module(device)

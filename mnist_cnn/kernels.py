@@ -64,7 +64,7 @@ def plan(model, # `nn.Sequential` of blocks and linear layers, or a model with t
     _require(all(n % 8 == 0 for n in sizes[:-1]), "a linear layer takes a number of features that is no multiple of 8")
     with_weights = [m for m in chain if isinstance(m, (nn.Conv2d, nn.Linear))]
     _require(all(m.bias is not None for m in with_weights), "a layer has no bias")
-    params = [p for m in with_weights for p in (m.weight, m.bias)]
+    params = [p for m in with_weights for p in m.parameters()]
     _require([id(p) for p in params] == [id(p) for p in model.parameters()], "it has other parameters, or shares some")
     _require(all(p.dtype == torch.float32 and p.device.type == "cpu" and p.requires_grad for p in params),
              "its weights are not all float32, on the cpu, and to be trained")
@@ -98,7 +98,7 @@ def _folder():
 @cache
 def _own_folder():
     folder = tempfile.TemporaryDirectory(prefix="mnist_cnn")
-    _own_folder.keep = folder  # until the process ends
+    setattr(_own_folder, "keep", folder)  # until the process ends
     return Path(folder.name)
 
 def _compile(command, to):
@@ -207,7 +207,7 @@ def _verify(lib, convs, sizes):
     "Raise `Unfit` unless the kernels give what PyTorch gives"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        layers = [m for ci, co, k, p, _, _ in convs for m in (nn.Conv2d(ci, co, k, padding=p), nn.MaxPool2d(2), nn.ReLU())]
+        layers: list[nn.Module] = [m for ci, co, k, p, _, _ in convs for m in (nn.Conv2d(ci, co, k, padding=p), nn.MaxPool2d(2), nn.ReLU())]
         layers += [nn.Flatten()] + [m for i, o in zip(sizes, sizes[1:]) for m in (nn.Linear(i, o), nn.ReLU())]
         model = nn.Sequential(*layers[:-1])
         x, y = torch.rand(7, 1, *convs[0][4:]), torch.randint(sizes[-1], (7,))

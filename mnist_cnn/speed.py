@@ -356,7 +356,7 @@ def bench(n=60_000, # training images in the classic run; fewer make it quicker
     found["step"] = {name: [t / n_steps for t in times] for name, times in compare(ways, max(5, rounds)).times.items()}
     found["torch_compile_seconds"] = compile_seconds
     say("the speed run, and the published recipe …")
-    runs = {"published": partial(published_run, channels_last=False), "published, channels_last": published_run, "speedrun": one_run}
+    runs: dict = {"published": partial(published_run, channels_last=False), "published, channels_last": published_run, "speedrun": one_run}
     accuracies = {name: [] for name in runs}
     def next_seed(name): accuracies[name].append(runs[name]((x, y), test, seed=len(accuracies[name])).accuracy)
     found["speedrun"] = compare({name: partial(next_seed, name) for name in runs}, rounds).times

@@ -1,5 +1,5 @@
 "What a notebook cannot show of the package: its import, its layers, the wheel that people install."
-import ast, os, re, subprocess, sys, zipfile
+import ast, email, os, re, shutil, subprocess, sys, sysconfig, tarfile, venv, zipfile
 from pathlib import Path
 
 import pytest
@@ -30,38 +30,104 @@ def test_imports_run_one_way(path):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("wheel")
-    done = subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", out, ROOT], capture_output=True, text=True)
+def built(tmp_path_factory):
+    "The sdist, and the wheel that is made from it"
+    out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("source") / "mnist_cnn"
+    done = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in filter(None, done.stdout.split("\0")):  # a copy: a build leaves its own folders where it is done
+        if not (ROOT / name).exists(): continue
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, source / name)
+    done = subprocess.run([sys.executable, "-m", "build", "--outdir", out, source], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return next(out.glob("*.whl"))
+    assert "SetuptoolsDeprecationWarning" not in done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built): return next(built.glob("*.whl"))
+
+
+def test_twine_accepts_both(built):
+    done = subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *built.iterdir()], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("PASSED") == 2, done.stdout + done.stderr
+
+
+PACKAGE = {p.relative_to(ROOT).as_posix() for p in (ROOT / "mnist_cnn").rglob("*") if p.is_file() and "__pycache__" not in p.parts}
 
 
 def test_wheel_holds_what_it_should(wheel):
+    "The package, its licences and its metadata, and nothing else"
     assert wheel.stat().st_size < 13e6
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {f"mnist_cnn/{m}.py" for m in ("conv", "model", "data", "training", "evaluation", "cli", "kernels")} <= set(names)
-    assert sum(n.startswith("mnist_cnn/mnist/") and n.endswith(".gz") for n in names) == 4
-    assert "mnist_cnn/native/kernels.c" in names
-    assert "mnist_cnn/mnist/SOURCE.md" in names and any(n.endswith("/LICENSE") for n in names)
-    strange = [n for n in names if not re.match(r"mnist_cnn(/(\w+\.py|py\.typed|(mnist|native|static|weights)/[\w.-]+)|-[\w.]+\.dist-info/.*)$", n)]
-    assert not strange
+    with zipfile.ZipFile(wheel) as z:
+        names = {n for n in z.namelist() if not n.endswith("/")}
+        info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
+        about = {f"{info}/{n}" for n in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE", "licenses/LICENSE-MNIST")}
+        assert names == PACKAGE | about
+        metadata = email.message_from_bytes(z.read(f"{info}/METADATA"))
+        assert all(z.read(n) == (ROOT / n).read_bytes() for n in PACKAGE)
+    assert metadata["License-Expression"] == "Apache-2.0 AND CC-BY-SA-3.0" and metadata.get_all("License-File") == ["LICENSE", "LICENSE-MNIST"]
+    assert metadata["Requires-Python"] == ">=3.11" and metadata["Version"] == version() and "Author" in metadata
+    assert {re.split("[>=<]", r)[0] for r in metadata.get_all("Requires-Dist") if "extra" not in r} == {"torch", "torchvision", "numpy", "matplotlib", "pillow", "tqdm"}
 
 
-def test_wheel_elsewhere_imports_finds_its_data_and_trains(wheel, tmp_path):
-    "Installed in a folder of its own, far from the repository; only its requirements come from this environment"
-    site = tmp_path / "site"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel], check=True)
-    code = """
-import mnist_cnn; print(mnist_cnn.__file__)
+def test_sdist_holds_what_it_should(built):
+    "What a wheel is made of, and nothing else: the book stays in the repository"
+    with tarfile.open(next(built.glob("*.tar.gz"))) as t:
+        top = next(built.glob("*.tar.gz")).name.removesuffix(".tar.gz") + "/"
+        names = {m.name.removeprefix(top) for m in t.getmembers() if m.isfile()}
+        assert all(m.name.startswith(top.rstrip("/")) and (m.isfile() or m.isdir()) for m in t.getmembers())
+    made = {n for n in names if n in ("PKG-INFO", "setup.cfg") or n.startswith("mnist_cnn.egg-info/")}
+    files = PACKAGE | {"LICENSE", "LICENSE-MNIST", "MANIFEST.in", "README.md", "pyproject.toml", "settings.ini", "setup.py"}
+    assert names - made == files and len(made) >= 3
+
+
+def version(): return re.search('"(.*)"', (ROOT / "mnist_cnn/__init__.py").read_text())[1]
+
+
+def test_versions_agree():
+    assert f"\nversion: {version()}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(rf"^## \[({re.escape(version())}|Unreleased)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+
+
+ALONE = """
+import sys
+import mnist_cnn
+assert mnist_cnn.__file__.startswith(sys.prefix), mnist_cnn.__file__
 from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.model import SimpleCNN
-from mnist_cnn.training import fit, set_seed
+from mnist_cnn.playground import playground
+from mnist_cnn.training import fit, save_weights, set_seed
+from PIL import Image
 set_seed()
 x, y = load_tensors()
-history = fit(SimpleCNN(), Batches(x[:1600], y[:1600], shuffle=True), n_epochs=2, device="cpu")
-assert history.train_accuracy[-1] > 0.7 > history.train_accuracy[0], history
+model = SimpleCNN()
+history = fit(model, Batches(x[:3200], y[:3200], shuffle=True), n_epochs=2, device="cpu", checkpoint="c")
+assert history.train_accuracy[-1] > 0.8 > history.train_accuracy[0], history
+save_weights(model, "w.pt")
+Image.fromarray(255 - load_tensors(False)[0][0, 0].numpy()).resize((80, 80)).save("seven.png")
+assert "<script" in playground()._repr_html_()
 """
-    done = python(code, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(site))
+
+
+def test_wheel_alone_without_a_network(wheel, tmp_path):
+    "In an environment of its own, with nothing of the repository: trains, evaluates, predicts, makes the page. Only its requirements come from here"
+    env = tmp_path / "env"
+    venv.create(env, with_pip=False)
+    at = subprocess.check_output([env / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True).strip()
+    here = [sysconfig.get_path("purelib"), *(p for p in sys.path if p.endswith("site-packages"))]
+    Path(at, "requirements.pth").write_text("\n".join(dict.fromkeys(here)))
+    nowhere = {f"{k}_proxy": "http://127.0.0.1:9" for k in ("http", "https", "all")}
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | nowhere | {k.upper(): v for k, v in nowhere.items()}
+    subprocess.run([sys.executable, "-m", "pip", "--python", env / "bin/python", "install", "-q", "--no-deps", "--no-index", wheel], check=True, env=variables)
+    cut = ["unshare", "-rn"] if shutil.which("unshare") and not subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode else []
+    def run(*words):
+        done = subprocess.run([*cut, *map(str, words)], cwd=tmp_path, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    run(env / "bin/python", "-c", ALONE)
+    command = env / "bin/mnist-cnn"
+    assert run(command, "--version") == f"mnist-cnn {version()}\n"
+    assert "test accuracy" in run(command, "evaluate", "w.pt")
+    assert re.fullmatch(r"seven\.png: \d \(\d+\.\d%\)\n", run(command, "predict", "seven.png", "--weights", "w.pt"))
