@@ -226,22 +226,31 @@ def _train(args, group):
 
 # %% ../nbs/09_cli.ipynb #2e18cb04
 def _load(path, device):
-    "The network with the weights in the file `path`"
-    from mnist_cnn.model import SimpleCNN
-    from mnist_cnn.training import load_weights
-    return load_weights(SimpleCNN(), path).to(device)
+    "The network with the weights in the file `path`: the first of the recipes' networks that they fit"
+    from mnist_cnn.training import load_weights, recipes
+    complaints = []
+    for network in dict.fromkeys(recipe.network for recipe in recipes.values()):
+        try: return load_weights(network(), path).to(device)
+        except ValueError as e: complaints.append(e)
+    raise complaints[0]
 
 def evaluate(args):
     "`mnist-cnn evaluate`"
-    from mnist_cnn.data import Batches, load_tensors
-    from mnist_cnn.evaluation import accuracy_interval, confusion_matrix, predict
+    from mnist_cnn.model import AllConvNet, SimpleCNN
     from mnist_cnn.training import default_device
     device = getattr(args, "device", None) or default_device()
-    model = _load(args.weights, device)
+    if "weights" in args: return _evaluate(_load(args.weights, device), args.weights, args, device)
+    for network in (SimpleCNN, AllConvNet):
+        _evaluate(network.pretrained().to(device), f"{network.__name__}, with the package's weights", args, device)
+
+def _evaluate(model, name, args, device):
+    "What `model`, called `name`, does on the test set"
+    from mnist_cnn.data import Batches, load_tensors
+    from mnist_cnn.evaluation import accuracy_interval, confusion_matrix, predict
     x, y = load_tensors(train=False, root=getattr(args, "root", None))
     cm = confusion_matrix(y, predict(model, Batches(x, y, device=device)).argmax(1), 10)
     low, high = accuracy_interval(cm.accuracy, len(y))
-    print(f"{args.weights}: test accuracy {cm.accuracy:.2%} on {len(y):,} images "
+    print(f"{name}: test accuracy {cm.accuracy:.2%} on {len(y):,} images "
           f"(95% interval {low:.2%} to {high:.2%})")
     print("class      " + "".join(f"{c:7}" for c in range(10)))
     for name, values in [("recall", cm.recall), ("precision", cm.precision)]:
@@ -254,7 +263,9 @@ def predict(args):
     from mnist_cnn.data import prepare_image
     from mnist_cnn.evaluation import predict
     from mnist_cnn.training import default_device
-    model = _load(args.weights, getattr(args, "device", None) or default_device())
+    from mnist_cnn.model import AllConvNet
+    device = getattr(args, "device", None) or default_device()
+    model = _load(args.weights, device) if "weights" in args else AllConvNet.pretrained().to(device)
     failed = False
     for path in args.images:
         try: probs = predict(model, prepare_image(path)[None])[0]

@@ -247,15 +247,19 @@ class Batches:
 
 # %% ../nbs/02_data.ipynb #3ba387b3
 @cache
-def _bells(size, knots, device):
-    "How much each of `size` pixels follows each of the knots: size×knots; each row has the length 1"
-    at, spacing = torch.arange(size, device=device), (size - 1) / (knots - 1)
-    bells = torch.exp(-((at[:, None] - torch.arange(knots, device=device) * spacing) / (1.1 * spacing))**2)
-    return bells / bells.norm(dim=1, keepdim=True)
+def _fields(height, width, knots, device):
+    "Fields of which any displacement is a sum, each in a row: the same everywhere, x, y, and a bump around each of knots×knots places"
+    x, y = [torch.arange(size, device=device) - (size - 1) / 2 for size in (width, height)]
+    def bells(at): # how much each pixel follows each knot; the squares sum to 1
+        spacing = (at[-1] - at[0]) / (knots - 1)
+        b = torch.exp(-((at - (at[0] + spacing * torch.arange(knots, device=device)[:, None])) / (1.1 * spacing))**2)
+        return b / b.norm(dim=0)
+    affine = torch.ones(height, width, device=device), x.expand(height, width), y[:, None].expand(height, width)
+    return torch.cat([torch.stack(affine).flatten(1), torch.kron(bells(y), bells(x))])
 
 @dataclass(frozen=True)
 class Augment:
-    "Shift, turn, stretch, slant and distort images at random, each in its own way: one grid of positions, one look-up"
+    "Shift, turn, stretch, slant and distort images at random, each in its own way: one product gives all positions, then one look-up"
     shift: float = 1. # along each axis, pixels, at most
     rotate: float = 10. # degrees, at most
     scale: float = 0.1 # each side becomes longer or shorter by this share, at most
@@ -264,25 +268,23 @@ class Augment:
     knots: int = 6 # of the elastic field, along each side; more are shakier
 
     def positions(self, n, height, width, generator): # images and their size; of the random numbers, on the images' device
-        "Where each pixel is taken from, N×H×W×2 (x, y), in pixels from the middle"
+        "Where each pixel is taken from, N×2×H×W (x and y), in pixels from the middle"
         at = dict(generator=generator, device=generator.device)
         angle, slant, across, down, *shift = torch.rand(6, n, **at) * 2 - 1
-        angle, slant = angle * math.radians(self.rotate), slant * self.shear
-        across, down = (1 + self.scale * across), (1 + self.scale * down)
+        angle, slant, across, down = angle * math.radians(self.rotate), slant * self.shear, 1 + self.scale * across, 1 + self.scale * down
         cos, sin = angle.cos(), angle.sin()
-        A = torch.stack([cos * across, cos * slant - sin * down, sin * across, sin * slant + cos * down], 1).view(n, 2, 2)
-        x, y = [torch.arange(size, device=generator.device) - (size - 1) / 2 for size in (width, height)]
-        p = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).view(1, -1, 2).expand(n, -1, -1)
-        p = torch.baddbmm(self.shift * torch.stack(shift, 1)[:, None], p, A.mT).view(n, height, width, 2)
-        if not self.elastic: return p
-        field = self.elastic * torch.randn(n, 2, self.knots, self.knots, **at)
-        return p + (_bells(height, self.knots, generator.device) @ field @ _bells(width, self.knots, generator.device).T).permute(0, 2, 3, 1)
+        x = torch.stack([self.shift * shift[0], cos * across, cos * slant - sin * down], 1)  # weights of 1, x and y
+        y = torch.stack([self.shift * shift[1], sin * across, sin * slant + cos * down], 1)
+        bumps = self.elastic * torch.randn(n, 2, self.knots**2, **at)
+        weights = torch.cat([torch.stack([x, y], 1), bumps], 2)
+        return (weights @ _fields(height, width, self.knots, generator.device)).view(n, 2, height, width)
 
     def __call__(self, x, generator): # float images, N×C×H×W; of the random numbers, on the images' device
         "Changed images; what comes from outside is black"
         n, _, height, width = x.shape
-        middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=x.device)
-        return F.grid_sample(x, self.positions(n, height, width, generator) / middle, align_corners=True)
+        p = self.positions(n, height, width, generator)
+        middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=x.device).view(2, 1, 1)
+        return F.grid_sample(x, p.div_(middle).permute(0, 2, 3, 1), align_corners=True)
 
 # %% ../nbs/02_data.ipynb #1266e70b
 def _grey(image):

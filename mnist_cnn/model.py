@@ -6,7 +6,8 @@
 __all__ = ['SimpleCNN', 'LayerRow', 'Summary', 'summary', 'AllConvNet', 'plain_cnn']
 
 # %% ../nbs/01_model.ipynb #acf7345c
-import copy, math
+import copy, hashlib, math
+from importlib.resources import files
 from typing import NamedTuple
 import torch, torch.nn.functional as F
 from torch import nn
@@ -32,6 +33,19 @@ def _input_error(x):
     dtype, given = str(x.dtype).removeprefix('torch.'), '×'.join(map(str, shape)) or '()'
     return (f"SimpleCNN takes a float batch of shape N×1×28×28; it is given {dtype} "
             f"of shape {given}. To mend it, {'; '.join(todo)}.")
+
+# %% ../nbs/01_model.ipynb #721b5b65
+def _with_weights(model, name, folder=files("mnist_cnn") / "weights"):
+    "`model` with the weights `name` of the package, if their SHA-256 is the one in `SHA256SUMS`, in evaluation mode."
+    from safetensors.torch import load
+    held, name = (folder / f"{name}.safetensors").read_bytes(), f"{name}.safetensors"
+    expected = {n: digest for digest, n in map(str.split, (folder / "SHA256SUMS").read_text().splitlines())}[name]
+    found = hashlib.sha256(held).hexdigest()
+    if found != expected:
+        raise ValueError(f"{folder / name}: is not the file that was made (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
+                         "truncated or changed. Install the package again.")
+    model.load_state_dict(load(held))
+    return model.eval()
 
 # %% ../nbs/01_model.ipynb #5d03758a
 class SimpleCNN(nn.Module):
@@ -65,6 +79,11 @@ class SimpleCNN(nn.Module):
         relu = nn.ReLU()
         return nn.Sequential(self.conv1, self.pool, relu, self.conv2, self.pool, relu,
                              nn.Flatten(), self.fc1, relu, self.fc2)
+
+    @classmethod
+    def pretrained(cls):
+        "The network with the weights that come with the package, in evaluation mode."
+        return _with_weights(cls(), "SimpleCNN")
 
 # %% ../nbs/01_model.ipynb #68f88f73
 _CONVS = nn.Conv1d, nn.Conv2d, nn.Conv3d
@@ -320,9 +339,10 @@ class AllConvNet(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             _conv_bn(1, 32, kernel_size=5, stride=2),
-            _conv_bn(32, 64),
-            _conv_bn(64, 96, stride=2),
-            _conv_bn(96, 128),
+            _conv_bn(32, 32),
+            _conv_bn(32, 64, stride=2),
+            _conv_bn(64, 64),
+            _conv_bn(64, 128, stride=2),
             _conv_bn(128, 128))
         self.fc = nn.Linear(128, n_classes)
 
@@ -330,6 +350,11 @@ class AllConvNet(nn.Module):
         x: torch.Tensor,  # images, float N×1×H×W, in [0, 1]
     ) -> torch.Tensor:  # logits, N×n_classes
         return self.fc(self.features(x).mean((2, 3)))
+
+    @classmethod
+    def pretrained(cls):
+        "The network with the weights that come with the package, in evaluation mode."
+        return _with_weights(cls(), "AllConvNet")
 
 # %% ../nbs/01_model.ipynb #80015a31
 def plain_cnn(

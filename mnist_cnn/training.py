@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['recipes', 'set_seed', 'default_device', 'evaluating', 'device_of', 'Alone', 'Score', 'evaluate', 'Epoch', 'History',
-           'plot_history', 'save_weights', 'load_weights', 'save_checkpoint', 'load_checkpoint', 'FlatAdam', 'fit',
-           'OneCycle', 'Recipe', 'Run', 'run_recipe']
+           'plot_history', 'save_weights', 'load_weights', 'save_checkpoint', 'load_checkpoint', 'OneCycle', 'FlatAdam',
+           'fit', 'Recipe', 'Run', 'run_recipe']
 
 # %% ../nbs/03_training.ipynb #efd7d5f9
 import math, platform, random, signal, sys, threading, time, warnings, zipfile
@@ -301,6 +301,16 @@ def _interruptible(wanted):
     try: yield pressed
     finally: signal.signal(signal.SIGINT, before)
 
+# %% ../nbs/03_training.ipynb #15cd744e
+@dataclass(frozen=True)
+class OneCycle:
+    "What a learning rate is multiplied by: straight up from 0 to 1, then down to 0 along half a cosine"
+    warmup: float = 0.1 # share of the run in which it rises
+
+    def __call__(self, t): # share of the run that is done, 0 to 1
+        if t < self.warmup: return t / self.warmup
+        return (1 + math.cos(math.pi * (t - self.warmup) / (1 - self.warmup))) / 2
+
 # %% ../nbs/03_training.ipynb #ae073522
 def _live():
     "Is there a terminal or a notebook in which a person can watch a progress bar?"
@@ -500,16 +510,6 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
         if averaged: model.load_state_dict(averaged.module.state_dict())
     return history
 
-# %% ../nbs/03_training.ipynb #15cd744e
-@dataclass(frozen=True)
-class OneCycle:
-    "What a learning rate is multiplied by: straight up from 0 to 1, then down to 0 along half a cosine"
-    warmup: float = 0.1 # share of the run in which it rises
-
-    def __call__(self, t): # share of the run that is done, 0 to 1
-        if t < self.warmup: return t / self.warmup
-        return (1 + math.cos(math.pi * (t - self.warmup) / (1 - self.warmup))) / 2
-
 # %% ../nbs/03_training.ipynb #edbc5ee5
 @dataclass(frozen=True)
 class Recipe:
@@ -565,21 +565,21 @@ def run_recipe(recipe, # how to train
                       time.perf_counter() - start[0], time.process_time() - start[1])
 
 # %% ../nbs/03_training.ipynb #ec1daccb
-_light = Augment(shift=0.5, rotate=7, scale=0.07, shear=0.05, elastic=0.7)
+_light = Augment(shift=0.8, rotate=7, scale=0.08, shear=0.06, elastic=0.6)
 
 def _plain(*channels, augment):
     "A recipe of the series"
     network = partial(plain_cnn, channels)
     network.__name__ = f"plain_cnn({channels})"
-    return Recipe(network, n_epochs=30, bs=128, lr=5e-3, schedule=OneCycle(), weight_decay=0.02, average=0.999,
-                  augment=augment, every=30)
+    return Recipe(network, n_epochs=20, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.03, average=0.999,
+                  augment=augment, every=20)
 
 recipes = {
     "classic": Recipe(),
-    "best": Recipe(n_epochs=60, bs=128, lr=5e-3, schedule=OneCycle(), weight_decay=0.02, average=0.9995,
+    "best": Recipe(n_epochs=80, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.03, average=0.9995,
                    augment=_light, every=20),
-    "large": Recipe(AllConvNet, n_epochs=20, bs=128, lr=5e-3, schedule=OneCycle(0.2), weight_decay=0.02, average=0.998,
-                    augment=Augment(), autocast=torch.bfloat16, every=20),
+    "large": Recipe(AllConvNet, n_epochs=40, bs=128, lr=5e-3, schedule=OneCycle(0.2), weight_decay=0.02, average=0.999,
+                    augment=Augment(elastic=1.2), autocast=torch.bfloat16, every=20),
     "1k": _plain(8, 8, 8, augment=None),
     "3k": _plain(8, 16, 16, augment=None),
     "10k": _plain(16, 24, 32, augment=_light),
