@@ -565,21 +565,21 @@ def run_recipe(recipe, # how to train
                       time.perf_counter() - start[0], time.process_time() - start[1])
 
 # %% ../nbs/03_training.ipynb #ec1daccb
-_light = Augment(shift=0.8, rotate=7, scale=0.08, shear=0.06, elastic=0.6)
+_light = Augment(shift=1, rotate=10, scale=0.1, shear=0.1, elastic=0.5)
 
 def _plain(*channels, augment):
     "A recipe of the series"
     network = partial(plain_cnn, channels)
     network.__name__ = f"plain_cnn({channels})"
-    return Recipe(network, n_epochs=20, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.03, average=0.999,
+    return Recipe(network, n_epochs=20, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.999,
                   augment=augment, every=20)
 
 recipes = {
     "classic": Recipe(),
-    "best": Recipe(n_epochs=80, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.03, average=0.9995,
+    "best": Recipe(n_epochs=80, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.9995,
                    augment=_light, every=20),
-    "large": Recipe(AllConvNet, n_epochs=40, bs=128, lr=5e-3, schedule=OneCycle(0.2), weight_decay=0.02, average=0.999,
-                    augment=Augment(elastic=1.2), autocast=torch.bfloat16, every=20),
+    "large": Recipe(AllConvNet, n_epochs=25, bs=128, lr=5e-3, schedule=OneCycle(0.2), weight_decay=0.05, average=0.999,
+                    augment=Augment(shift=1.5, rotate=12, scale=0.12, shear=0.1, elastic=0.6), autocast=torch.bfloat16, every=25),
     "1k": _plain(8, 8, 8, augment=None),
     "3k": _plain(8, 16, 16, augment=None),
     "10k": _plain(16, 24, 32, augment=_light),
