@@ -104,11 +104,12 @@ def make_parser():
     sub.add_argument("recipes", nargs="+", choices=_recipes, metavar="RECIPE", help=f"one or more of {', '.join(_recipes)}")
     sub.add_argument("--seeds", type=count_or_0, nargs="+", default=[0, 1, 2, 3, 4], metavar="N", help="the seeds")
     sub.add_argument("--validate", action="store_true",
-                     help="train on the first 50,000 training digits and measure on the last 10,000; the test set is not read")
+                     help="train on the first five sixths of the training set (50,000 digits) and measure on the rest; the test set is not read")
     sub.add_argument("--json", type=Path, default=argparse.SUPPRESS, metavar="FILE",
                      help="file for all results, written after each run; runs that are in it already are not made again")
     sub.add_argument("--save", type=Path, default=argparse.SUPPRESS, metavar="FOLDER",
                      help="folder for the weights, a file RECIPE-SEED.pt for each run")
+    root(sub)
 
     sub = command("speedrun", speedrun, "train to 99%% on the test set as fast as possible, once for each seed")
     sub.add_argument("--seeds", type=count, default=5, metavar="N", help="how many seeds, from 0 on")
@@ -287,7 +288,7 @@ def predict(args):
 def _study_file(path, validate):
     "The results so far, in the file `path`, or a new beginning"
     measured = "validation" if validate else "test"
-    new = {"measured on": measured, "trained on": "the first 50,000 training digits" if validate else "all 60,000 training digits",
+    new = {"measured on": measured, "trained on": "the first five sixths of the training set" if validate else "the training set",
            "recipes": {}}
     if path is None or not path.exists(): return new
     found = json.loads(path.read_text())
@@ -312,9 +313,11 @@ def study(args):
     path, device = getattr(args, "json", None), getattr(args, "device", None) or default_device()
     if path: _check_file(path, "study.json")
     _study_file(path, args.validate)
-    train, unseen = load_tensors(), None
-    if args.validate: train, unseen = [t[:-10_000] for t in train], [t[-10_000:] for t in train]
-    else: unseen = load_tensors(train=False)
+    root = getattr(args, "root", None)
+    train = load_tensors(root=root)
+    n = len(train[0]) * 5 // 6
+    if args.validate: train, unseen = [t[:n] for t in train], [t[n:] for t in train]
+    else: unseen = load_tensors(train=False, root=root)
     train, unseen = [[t.to(device) for t in pair] for pair in (train, unseen)]
     for name in args.recipes:
         for seed in args.seeds:
