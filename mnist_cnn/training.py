@@ -571,13 +571,13 @@ def _plain(*channels, augment):
     "A recipe of the series"
     network = partial(plain_cnn, channels)
     network.__name__ = f"plain_cnn({channels})"
-    return Recipe(network, n_epochs=20, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.999,
-                  augment=augment, every=20)
+    return Recipe(network, n_epochs=12, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.999,
+                  augment=augment, every=12)
 
 recipes = {
     "classic": Recipe(),
-    "best": Recipe(n_epochs=80, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.9995,
-                   augment=_light, every=20),
+    "best": Recipe(n_epochs=60, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.9995,
+                   augment=_light, every=60),
     "large": Recipe(AllConvNet, n_epochs=25, bs=128, lr=5e-3, schedule=OneCycle(0.2), weight_decay=0.05, average=0.999,
                     augment=Augment(shift=1.5, rotate=12, scale=0.12, shear=0.1, elastic=0.6), autocast=torch.bfloat16, every=25),
     "1k": _plain(8, 8, 8, augment=None),
