@@ -34,19 +34,6 @@ def _input_error(x):
     return (f"SimpleCNN takes a float batch of shape N×1×28×28; it is given {dtype} "
             f"of shape {given}. To mend it, {'; '.join(todo)}.")
 
-# %% ../nbs/01_model.ipynb #721b5b65
-def _with_weights(model, name, folder=files("mnist_cnn") / "weights"):
-    "`model` with the weights `name` of the package, if their SHA-256 is the one in `SHA256SUMS`, in evaluation mode."
-    from safetensors.torch import load
-    held, name = (folder / f"{name}.safetensors").read_bytes(), f"{name}.safetensors"
-    expected = {n: digest for digest, n in map(str.split, (folder / "SHA256SUMS").read_text().splitlines())}[name]
-    found = hashlib.sha256(held).hexdigest()
-    if found != expected:
-        raise ValueError(f"{folder / name}: is not the file that was made (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
-                         "truncated or changed. Install the package again.")
-    model.load_state_dict(load(held))
-    return model.eval()
-
 # %% ../nbs/01_model.ipynb #5d03758a
 class SimpleCNN(nn.Module):
     "Two convolutions, each with ReLU and 2×2 max pool, then two linear layers: digits to logits."
@@ -355,6 +342,19 @@ class AllConvNet(nn.Module):
     def pretrained(cls):
         "The network with the weights that come with the package, in evaluation mode."
         return _with_weights(cls(), "AllConvNet")
+
+# %% ../nbs/01_model.ipynb #721b5b65
+def _with_weights(model, name, folder=files("mnist_cnn") / "weights"):
+    "`model` with the weights `name` of the package, if their SHA-256 is the one in `SHA256SUMS`, in evaluation mode."
+    from safetensors.torch import load
+    held, name = (folder / f"{name}.safetensors").read_bytes(), f"{name}.safetensors"
+    expected = {n: digest for digest, n in map(str.split, (folder / "SHA256SUMS").read_text().splitlines())}[name]
+    found = hashlib.sha256(held).hexdigest()
+    if found != expected:
+        raise ValueError(f"{folder / name}: is not the file that was made (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
+                         "truncated or changed. Install the package again.")
+    model.load_state_dict(load(held))
+    return model.eval()
 
 # %% ../nbs/01_model.ipynb #80015a31
 def plain_cnn(
