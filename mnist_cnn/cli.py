@@ -84,8 +84,8 @@ def make_parser():
     root(sub)
 
     sub = command("evaluate", evaluate, "measure saved weights on the test set")
-    sub.add_argument("weights", type=Path, nargs="?", default=argparse.SUPPRESS,
-                     help="file of weights, as saved by train (default: those of the package, of both its networks)")
+    sub.add_argument("weights", type=Path, nargs="?",  # .0s: no second default
+                     help="file of weights, as saved by train (default: those of the package, of both its networks)%(default).0s")
     root(sub)
 
     sub = command("predict", predict, "say which digit is in an image")
@@ -247,7 +247,7 @@ def evaluate(args):
     from mnist_cnn.model import AllConvNet, SimpleCNN
     from mnist_cnn.training import default_device
     device = getattr(args, "device", None) or default_device()
-    if "weights" in args: return _evaluate(_load(args.weights, device), args.weights, args, device)
+    if args.weights: return _evaluate(_load(args.weights, device), args.weights, args, device)
     for network in (SimpleCNN, AllConvNet):
         _evaluate(network.pretrained().to(device), f"{network.__name__}, with the package's weights", args, device)
 

@@ -64,7 +64,7 @@ def main():
             name=name, n_params=sum(p.numel() for p in model.parameters()), recipe=recipe, seed=SEED, test=measured, n=run['n'],
             command=f'mnist-cnn study {recipe} --seeds {" ".join(map(str, seeds))} --json results/recipes.json --save runs',
             settings=', '.join(f'{k} {v}' for k, v in entry['settings'].items() if v and k not in ('network', 'every')),
-            low=low, high=high, mean=entry['mean'], sd=entry['sd'], n_seeds=len(seeds), seeds=', '.join(map(str, seeds)), sha256=sha256,
+            low=low, high=high, mean=entry['mean'], sd=entry['sd'] or 0, n_seeds=len(seeds), seeds=', '.join(map(str, seeds)), sha256=sha256,
             minutes=run['processor_seconds'] / 60, date=run['date'], validation=VALIDATION, **run['made with'])
         with atomic_write(FOLDER/f'{name}.safetensors') as f: f.write(held)
         with atomic_write(FOLDER/f'{name}.md') as f: f.write(card.encode())
