@@ -571,8 +571,8 @@ def _plain(*channels, augment):
     "A recipe of the series"
     network = partial(plain_cnn, channels)
     network.__name__ = f"plain_cnn({channels})"
-    return Recipe(network, n_epochs=12, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.999,
-                  augment=augment, every=12)
+    return Recipe(network, n_epochs=6, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.995,
+                  augment=augment, every=6)
 
 recipes = {
     "classic": Recipe(),

@@ -157,7 +157,7 @@ def test_study_goes_on_where_it_stopped(root, tmp_path):
     done = command(*[a for a in args if a != "--validate"], 2)
     assert done.returncode == 1 and "not on the test set" in done.stderr
     text = file.read_text()
-    file.write_text(text.replace('"n_epochs": 12', '"n_epochs": 13'))
+    file.write_text(text.replace('"n_epochs": 6', '"n_epochs": 7'))
     done = command(*args, 2)
     assert done.returncode == 1 and "another recipe" in done.stderr
 
