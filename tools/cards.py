@@ -33,7 +33,7 @@ python tools/cards.py
 | Made with | Python {python}, torch {torch}, on {processor}, {threads} thread(s); {date} |
 | Time | {minutes:.0f} minutes of one processor core |
 | Test accuracy | **{test:.2%}** of {n:,} digits; 95% interval (Wilson) {low:.2%} to {high:.2%} |
-| The recipe's | {mean:.3%} ± {sd:.3%}, mean and standard deviation over {n_seeds} seeds ({seeds}) |
+| The recipe's | {spread} |
 | SHA-256 | `{sha256}` |
 
 {validation}
@@ -60,11 +60,13 @@ def main():
         sums[f'{name}.safetensors'] = sha256 = hashlib.sha256(held).hexdigest()
         low, high = accuracy_interval(measured, run['n'])
         seeds = [r['seed'] for r in entry['runs']]
+        spread = f'{entry["mean"]:.3%} ± {entry["sd"]:.3%}, mean and standard deviation over {len(seeds)} seeds ({", ".join(map(str, seeds))})' \
+            if len(seeds) > 1 else 'one run only (n = 1): how much seeds differ has not been measured'
         card = CARD.format(
             name=name, n_params=sum(p.numel() for p in model.parameters()), recipe=recipe, seed=SEED, test=measured, n=run['n'],
             command=f'mnist-cnn study {recipe} --seeds {" ".join(map(str, seeds))} --json results/recipes.json --save runs',
             settings=', '.join(f'{k} {v}' for k, v in entry['settings'].items() if v and k not in ('network', 'every')),
-            low=low, high=high, mean=entry['mean'], sd=entry['sd'] or 0, n_seeds=len(seeds), seeds=', '.join(map(str, seeds)), sha256=sha256,
+            low=low, high=high, spread=spread, sha256=sha256,
             minutes=run['processor_seconds'] / 60, date=run['date'], validation=VALIDATION, **run['made with'])
         with atomic_write(FOLDER/f'{name}.safetensors') as f: f.write(held)
         with atomic_write(FOLDER/f'{name}.md') as f: f.write(card.encode())
