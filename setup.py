@@ -11,7 +11,7 @@ setup(
     license_expression=cfg["license"],
     author=cfg["author"],
     install_requires=cfg["requirements"].split(),
-    extras_require={"dev": cfg["dev_requirements"].split()},
+    extras_require={"dev": cfg["dev_requirements"].split(), "onnx": cfg["onnx_requirements"].split()},
     package_dir={"": "."},  # so that an editable install puts this folder on the path, where nbdev finds tools/
     packages=find_namespace_packages(include=["mnist_cnn", "mnist_cnn.*"]),
     package_data={"mnist_cnn.mnist": ["*"], "mnist_cnn.static": ["*"], "mnist_cnn.native": ["*"], "mnist_cnn.weights": ["*"], "mnist_cnn": ["py.typed"]},

@@ -4,16 +4,19 @@
 
 # %% auto #0
 __all__ = ['read_idx', 'load_tensors', 'show_digits', 'atomic_write', 'unpack', 'to_tensor', 'mnist', 'dataloaders', 'Batches',
-           'prepare_image']
+           'Augment', 'prepare_image']
 
 # %% ../nbs/02_data.ipynb #552b9278
 import hashlib, math, os, uuid, zlib
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 # %% ../nbs/02_data.ipynb #628d637c
 def _embedded(): return Path(str(files("mnist_cnn") / "mnist"))
@@ -196,7 +199,8 @@ class Batches:
                  mean=0., # subtracted from pixels in [0, 1] …
                  std=1., # … which are then divided by this
                  drop_last=False, # leave out a last batch that is smaller?
-                 share=(0, 1)): # (r, n): of each batch only each n-th sample, from the r-th on, for one of n processes
+                 share=(0, 1), # (r, n): of each batch only each n-th sample, from the r-th on, for one of n processes
+                 augment=None): # changes the images of each pass: a function of float images in [0, 1] and a generator, as `Augment` is
         x, y = torch.as_tensor(x), torch.as_tensor(y)
         if len(x) != len(y):
             raise ValueError(f"{len(x):,} images but {len(y):,} targets; expected one target for each image.")
@@ -208,7 +212,7 @@ class Batches:
         if not std > 0: raise ValueError(f"std is {std!r}; expected a positive number.")
         self.x, self.y = x.to(device), y.to(device)
         self.bs, self.shuffle, self.mean, self.std, self.drop_last = bs, shuffle, mean, std, drop_last
-        self.share = share
+        self.share, self.augment = share, augment
 
     @property
     def n(self): return len(self.x) // self.bs * self.bs if self.drop_last else len(self.x)
@@ -219,24 +223,68 @@ class Batches:
         order = "shuffled" if self.shuffle else "in order"
         return f"Batches({len(self)} × {self.bs} of {self.shape}, {order}, on {self.x.device})"
 
-    def pixels(self, x):
+    def pixels(self, x, generator=None): # images, as they are held; for `augment`, if the images are to be changed
         "Floats of the images `x`, as the batches hold them"
         x = x.float().div_(255) if x.dtype == torch.uint8 else x.float()
+        if generator: x = self.augment(x, generator)
         return x if (self.mean, self.std) == (0, 1) else (x - self.mean) / self.std
 
     def __iter__(self):
         order = torch.randperm(len(self.x)).to(self.x.device) if self.shuffle else None
+        generator = None  # of its own, drawn once, so that a pass that is begun anew is the same whatever else draws
+        if self.augment: generator = torch.Generator(self.x.device).manual_seed(torch.randint(2**62, ()).item())
         step = max(1, self._chunk // self.bs) * self.bs
         r, n = self.share
         for i in range(0, self.n, step):
             part = slice(i, min(i + step, self.n))
             if self.shuffle: part = order[part]
-            for xb, yb in zip(self.pixels(self.x[part]).split(self.bs), self.y[part].split(self.bs)):
+            for xb, yb in zip(self.pixels(self.x[part], generator).split(self.bs), self.y[part].split(self.bs)):
                 yield (xb, yb) if self.share == (0, 1) else (xb[r::n], yb[r::n])
 
     def with_bs(self, bs, shuffle=False):
-        "The same data in batches of another size; the data is not copied"
+        "The same data in batches of another size, not augmented; the data is not copied"
         return Batches(self.x, self.y, bs, shuffle, None, self.mean, self.std, self.drop_last, self.share)
+
+# %% ../nbs/02_data.ipynb #3ba387b3
+@cache
+def _fields(height, width, knots, device):
+    "Fields of which any displacement is a sum, each in a row: the same everywhere, x, y, and a bump around each of knots×knots places"
+    x, y = [torch.arange(size, device=device) - (size - 1) / 2 for size in (width, height)]
+    def bells(at): # how much each pixel follows each knot; the squares sum to 1
+        spacing = (at[-1] - at[0]) / (knots - 1)
+        b = torch.exp(-((at - (at[0] + spacing * torch.arange(knots, device=device)[:, None])) / (1.1 * spacing))**2)
+        return b / b.norm(dim=0)
+    affine = torch.ones(height, width, device=device), x.expand(height, width), y[:, None].expand(height, width)
+    return torch.cat([torch.stack(affine).flatten(1), torch.kron(bells(y), bells(x))])
+
+@dataclass(frozen=True)
+class Augment:
+    "Shift, turn, stretch, slant and distort images at random, each in its own way: one product gives all positions, then one look-up"
+    shift: float = 1. # along each axis, pixels, at most
+    rotate: float = 10. # degrees, at most
+    scale: float = 0.1 # each side becomes longer or shorter by this share, at most
+    shear: float = 0.1 # pixels that a row moves, for each pixel that it is above or below the middle, at most
+    elastic: float = 1. # displacement along each axis, pixels, standard deviation
+    knots: int = 6 # of the elastic field, along each side; more are shakier
+
+    def positions(self, n, height, width, generator): # images and their size; of the random numbers, on the images' device
+        "Where each pixel is taken from, N×2×H×W (x and y), in pixels from the middle"
+        at = dict(generator=generator, device=generator.device)
+        angle, slant, across, down, *shift = torch.rand(6, n, **at) * 2 - 1
+        angle, slant, across, down = angle * math.radians(self.rotate), slant * self.shear, 1 + self.scale * across, 1 + self.scale * down
+        cos, sin = angle.cos(), angle.sin()
+        x = torch.stack([self.shift * shift[0], cos * across, cos * slant - sin * down], 1)  # weights of 1, x and y
+        y = torch.stack([self.shift * shift[1], sin * across, sin * slant + cos * down], 1)
+        bumps = self.elastic * torch.randn(n, 2, self.knots**2, **at)
+        weights = torch.cat([torch.stack([x, y], 1), bumps], 2)
+        return (weights @ _fields(height, width, self.knots, generator.device)).view(n, 2, height, width)
+
+    def __call__(self, x, generator): # float images, N×C×H×W; of the random numbers, on the images' device
+        "Changed images; what comes from outside is black"
+        n, _, height, width = x.shape
+        p = self.positions(n, height, width, generator)
+        middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=x.device).view(2, 1, 1)
+        return F.grid_sample(x, p.div_(middle).permute(0, 2, 3, 1), align_corners=True)
 
 # %% ../nbs/02_data.ipynb #1266e70b
 def _grey(image):

@@ -1,5 +1,5 @@
 "The `mnist-cnn` command as a process: interruptions, exit codes, files that cannot be written."
-import os, signal, subprocess, sys, time
+import json, os, re, shutil, signal, subprocess, sys, time
 
 import numpy as np
 import pytest
@@ -111,6 +111,9 @@ sys.exit(cli.main(sys.argv[1:]))
     (["train", "--out", "plot.png"], 1, "name of the plot"),
     (["train", "--out", "CNN.checkpoint"], 1, "name of the checkpoint"),
     (["evaluate", "nothing.pt"], 1, "no such file"),
+    (["train", "--recipe", "worst"], 2, "invalid choice"),
+    (["study"], 2, "required"),
+    (["export", "net.txt"], 1, "expected .onnx or .pt2"),
     (["predict", "digit.png", "--weights", "nothing.pt"], 1, "no such file"),
 ])
 def test_wrong_use_gives_one_clear_line(args, code, says, tmp_path):
@@ -131,3 +134,65 @@ def test_files_that_are_no_weights(content, tmp_path):
     done = command("evaluate", path)
     assert done.returncode == 1 and str(path) in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+def test_study_goes_on_where_it_stopped(root, tmp_path):
+    "Runs that are in the file are not made again; results on the other set, or of another recipe, are not mixed with them"
+    file, saved = tmp_path / "study.json", tmp_path / "runs"
+    args = ["study", "1k", "--validate", "--root", root, "--device", "cpu", "--json", file, "--seeds"]
+    done = command(*args, 0)
+    assert done.returncode == 0 and done.stdout.startswith("1k, seed 0: validation accuracy "), done.stderr
+    first = json.loads(file.read_text())["recipes"]["1k"]
+    done = command(*args, 0, 1, "--save", saved)
+    assert done.returncode == 0 and "seed 0" not in done.stdout and "seed 1" in done.stdout
+    found = json.loads(file.read_text())["recipes"]["1k"]
+    assert found["runs"][0] == first["runs"][0] and [r["seed"] for r in found["runs"]] == [0, 1]
+    assert found["n"] == 2 and found["runs"][0]["n"] == 134 and found["parameters"] == 1338
+    a = [r["accuracy"] for r in found["runs"]]
+    assert found["mean"] == pytest.approx(np.mean(a)) and found["sd"] == pytest.approx(np.std(a, ddof=1))
+    assert [p.name for p in saved.iterdir()] == ["1k-1.pt"]
+    done = command("evaluate", saved / "1k-1.pt", "--root", root)
+    assert done.returncode == 0, done.stderr
+
+    done = command(*[a for a in args if a != "--validate"], 2)
+    assert done.returncode == 1 and "not on the test set" in done.stderr
+    text = file.read_text()
+    file.write_text(text.replace('"n_epochs": 6', '"n_epochs": 7'))
+    done = command(*args, 2)
+    assert done.returncode == 1 and "another recipe" in done.stderr
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_export(suffix, tmp_path):
+    "A file that runs without this package, on batches of any size, and says what the network says"
+    from mnist_cnn.model import SimpleCNN
+    file = tmp_path / f"digits{suffix}"
+    done = command("export", file, "--network", "SimpleCNN")
+    assert done.returncode == 0 and "logits differ by at most" in done.stdout, done.stderr
+    x = load_tensors(train=False)[0][:9].float() / 255
+    with torch.no_grad(): expected = SimpleCNN.pretrained()(x)
+    if suffix == ".onnx":
+        session = pytest.importorskip("onnxruntime").InferenceSession(file, providers=["CPUExecutionProvider"])
+        def answer(x): return torch.from_numpy(session.run(["logits"], {"images": x.numpy()})[0])
+    else: answer = torch.export.load(file).module()
+    for n in (1, 4, 9): torch.testing.assert_close(answer(x[:n]), expected[:n], atol=1e-4, rtol=0)
+    assert [p.name for p in tmp_path.iterdir()] == [file.name]
+
+
+def test_what_the_package_brings():
+    "Without a word of training"
+    done = command("evaluate")
+    assert done.returncode == 0, done.stderr
+    accuracies = [float(a) for a in re.findall(r"test accuracy ([\d.]+)%", done.stdout)]
+    assert len(accuracies) == 2 and min(accuracies) > 99.4
+
+
+def test_spoilt_weights_are_refused(tmp_path):
+    "A file of which one bit has changed"
+    from mnist_cnn import model
+    for name in ("SHA256SUMS", "SimpleCNN.safetensors"): shutil.copy(model.files("mnist_cnn") / "weights" / name, tmp_path)
+    model._with_weights(model.SimpleCNN(), "SimpleCNN", tmp_path)
+    held = bytearray((tmp_path / "SimpleCNN.safetensors").read_bytes())
+    held[-1] ^= 1
+    (tmp_path / "SimpleCNN.safetensors").write_bytes(held)
+    with pytest.raises(ValueError, match="not the file that was made"): model._with_weights(model.SimpleCNN(), "SimpleCNN", tmp_path)

@@ -199,3 +199,20 @@ if __name__ == "__main__":
 """)
     done = subprocess.run([sys.executable, program, tmp_path / "c"], env=ENV, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("5\n", "")
+
+
+def test_a_recipe_goes_on(train, tmp_path):
+    "With its schedule, its averaged weights and its changed digits; not with more epochs, since the schedule has an end"
+    args = [*train[:-1], "--recipe", "best", "--out"]
+    said = run(*args, tmp_path / "whole" / "CNN.pt")
+    out = tmp_path / "CNN.pt"
+    process = start(*args, out)
+    for line in process.stdout:
+        if line.startswith("epoch 2"): break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    complaint = run("train", "--resume", *train[1:3], "--device", "cpu", "--out", out, "--n-epochs", 5, code=1)
+    assert "OneCycle(warmup=0.1) over 4 epochs" in complaint
+    again = run("train", "--resume", *train[1:3], "--device", "cpu", "--out", out)
+    assert told(again) == told(said) and weights(out) == weights(tmp_path / "whole" / "CNN.pt")
