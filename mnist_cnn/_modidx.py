@@ -343,6 +343,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'mnist_cnn.training._remaining': ('training.html#_remaining', 'mnist_cnn/training.py'),
                                     'mnist_cnn.training._set_random_states': ('training.html#_set_random_states', 'mnist_cnn/training.py'),
                                     'mnist_cnn.training._warn_of_rounding': ('training.html#_warn_of_rounding', 'mnist_cnn/training.py'),
+                                    'mnist_cnn.training._write': ('training.html#_write', 'mnist_cnn/training.py'),
                                     'mnist_cnn.training.default_device': ('training.html#default_device', 'mnist_cnn/training.py'),
                                     'mnist_cnn.training.device_of': ('training.html#device_of', 'mnist_cnn/training.py'),
                                     'mnist_cnn.training.evaluate': ('training.html#evaluate', 'mnist_cnn/training.py'),

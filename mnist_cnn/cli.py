@@ -26,8 +26,8 @@ def _device(text):
     import torch
     try: torch.empty(0, device=text)
     except (RuntimeError, AssertionError, NotImplementedError):
-        there = ["cpu"]
-        if torch.accelerator.is_available(): there.append(torch.accelerator.current_accelerator().type)
+        from mnist_cnn.training import default_device
+        there = dict.fromkeys(["cpu", default_device().type])
         raise argparse.ArgumentTypeError(f"{text!r} is not a device of this machine; it has {' and '.join(there)}") from None
     device = torch.device(text)
     if device.type == "meta": raise argparse.ArgumentTypeError("'meta' holds no data; choose another device")
@@ -136,6 +136,7 @@ def _check_weights_file(path):
     for suffix, what in [(".png", "plot"), (".checkpoint", "checkpoint")]:
         if path.suffix == suffix:
             raise ValueError(f"{path}: is the name of the {what}, not of the weights; give one such as {path.with_suffix('.pt')}.")
+        if (beside := path.with_suffix(suffix)).is_dir(): raise ValueError(f"{beside}: is a folder, where the {what} is to be written.")
     _check_file(path, "CNN.pt")
 
 # %% ../nbs/09_cli.ipynb #ab738792
@@ -194,7 +195,7 @@ def _train(args, group):
     state, said = group.same(_find_run(_checkpoint(args), restarted or "resume" in args) if first else None)
     if said and first: print(said, flush=True)
     args.begun = state is not None  # is there something of this run to go on from?
-    chosen = {k: getattr(args, k, (state["run"] if state else {}).get(k, default)) for k, default in _defaults.items()}
+    chosen: dict = {k: getattr(args, k, (state["run"] if state else {}).get(k, default)) for k, default in _defaults.items()}
     name, seed = chosen.pop("recipe"), chosen.pop("seed")
     recipe = replace(recipes[name], **{k: v for k, v in chosen.items() if v is not None})
     set_seed(seed)

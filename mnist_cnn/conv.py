@@ -375,7 +375,7 @@ def explore_conv(
     for n, v in singles.items(): _per_dim(n, v, 1, 1)
     size, k, s, p, d, extra = pairs.values()
     out = transposed_out_size(size, k, s, p, extra, d) if transposed else out_size(size, k, s, p, d, pool and ceil_mode)
-    large = next((n for n, v in (pairs | singles).items() if max(v if isinstance(v, tuple) else [v]) > _most[n]), None)
+    large = next((n for n, v in (pairs | singles).items() if max(v if isinstance(v, tuple) else [v]) > _most[n]), '')
     for wrong, why in (
             (kind not in ('conv', 'transposed', 'max', 'avg'), f"kind={kind!r}: give 'conv', 'transposed', 'max' or 'avg'"),
             (large, f'{large}={(pairs | singles).get(large)}: give at most {_most.get(large)}'),

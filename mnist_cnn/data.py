@@ -53,6 +53,7 @@ def read_idx(path # an IDX file of unsigned bytes, as it is or packed with gzip 
     if len(data) > size: raise wrong(f"{promise}, but it holds more")
     if len(data) < size: raise wrong(f"{promise}, but it holds {len(data):,}")
     if unpacker and not unpacker.eof: raise wrong("ends before gzip's checksum")
+    if unpacker and unpacker.unused_data: raise wrong("holds more after what is packed")
     return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
 
 # %% ../nbs/02_data.ipynb #f4029d29
@@ -109,14 +110,14 @@ def show_digits(x, # images, N×1×H×W or N×H×W, of any type
                 size=0.75): # of one image, in inches
     "Show images in a grid and return the figure"
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     x = torch.as_tensor(x).detach().cpu()
     x = x.reshape(-1, *x.shape[-2:])
     n_cols = max(1, min(n_cols, len(x)))
     n_rows = max(1, -(-len(x) // n_cols))
     height = size + (0.25 if titles is not None else 0)
-    fig = Figure(figsize=(n_cols * size, n_rows * height), layout="constrained")
+    fig = Figure(figsize=(n_cols * size, n_rows * height), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
     axs = fig.subplots(n_rows, n_cols, squeeze=False)
-    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
     for ax in axs.flat: ax.axis("off")
     for i, (ax, image) in enumerate(zip(axs.flat, x)):
         ax.imshow(image, cmap="gray", interpolation="nearest")
@@ -232,12 +233,12 @@ class Batches:
     def __iter__(self):
         order = torch.randperm(len(self.x)).to(self.x.device) if self.shuffle else None
         generator = None  # of its own, drawn once, so that a pass that is begun anew is the same whatever else draws
-        if self.augment: generator = torch.Generator(self.x.device).manual_seed(torch.randint(2**62, ()).item())
+        if self.augment: generator = torch.Generator(self.x.device).manual_seed(int(torch.randint(2**62, ())))
         step = max(1, self._chunk // self.bs) * self.bs
         r, n = self.share
         for i in range(0, self.n, step):
             part = slice(i, min(i + step, self.n))
-            if self.shuffle: part = order[part]
+            if order is not None: part = order[part]
             for xb, yb in zip(self.pixels(self.x[part], generator).split(self.bs), self.y[part].split(self.bs)):
                 yield (xb, yb) if self.share == (0, 1) else (xb[r::n], yb[r::n])
 
@@ -292,11 +293,14 @@ def _grey(image):
     from PIL import Image, ImageOps, UnidentifiedImageError
     if isinstance(image, (str, os.PathLike)):
         try:
-            with Image.open(image) as opened: return _grey(ImageOps.exif_transpose(opened))
+            with Image.open(image) as opened:
+                if math.prod(opened.size) > 50e6:  # a file of some bytes may promise as many as it likes
+                    raise ValueError(f"{opened.width:,}×{opened.height:,} pixels are more than 50 million; make it smaller")
+                return _grey(ImageOps.exif_transpose(opened))
         except FileNotFoundError: raise FileNotFoundError(f"{image}: no such file.") from None
         except UnidentifiedImageError:
             raise ValueError(f"{image}: is not an image that can be read; expected a PNG, JPEG or the like.") from None
-        except (OSError, SyntaxError, Image.DecompressionBombError) as e:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
             raise ValueError(f"{image}: cannot be read ({e}).") from None
     if isinstance(image, Image.Image):
         if image.has_transparency_data:
@@ -318,8 +322,8 @@ def prepare_image(image): # a file's path, a PIL image or an array H×W or 1×H�
     a = _grey(image)
     paper = np.median(np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]]))
     ink = a - paper if a.max() - paper > paper - a.min() else paper - a
+    name = image if isinstance(image, (str, os.PathLike)) else "the image"
     if ink.max() < 0.1:
-        name = image if isinstance(image, (str, os.PathLike)) else "the image"
         raise ValueError(f"{name}: no digit found, all of it has nearly the same brightness.")
     ink = np.clip((ink / ink.max() - 0.2) / 0.6, 0, 1)  # faint shadows to black, the strokes to white
     rows, cols = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
@@ -327,8 +331,8 @@ def prepare_image(image): # a file's path, a PIL image or an array H×W or 1×H�
 
     h, w = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
     kind = Image.Resampling.BOX if max(ink.shape) > 20 else Image.Resampling.BICUBIC
-    small = Image.fromarray((255 * ink).astype(np.uint8)).resize((w, h), kind)
-    small = np.asarray(small, dtype=np.float64)
+    small = np.asarray(Image.fromarray((255 * ink).astype(np.uint8)).resize((w, h), kind), dtype=np.float64)
+    if not small.max(): raise ValueError(f"{name}: no digit found, only specks far apart.")
     small *= 255 / small.max()
 
     def first(mass): # where a side with this much ink in each row must begin for its centre to be at 14

@@ -93,8 +93,9 @@ class ConfusionMatrix:
             colour, weight = "white" if shade[i, j] > 0.8 else "black", "bold" if i == j else "normal"
             if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=colour, weight=weight)
         ax.set(xticks=range(n), yticks=range(n), xlabel="answer", ylabel="true class")
-        ax.set_xticklabels(classes or range(n))
-        ax.set_yticklabels(classes or range(n))
+        names = [str(c) for c in classes or range(n)]
+        ax.set_xticklabels(names)
+        ax.set_yticklabels(names)
         return fig
 
 def confusion_matrix(targets, # true classes, N

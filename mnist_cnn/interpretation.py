@@ -28,15 +28,15 @@ def show_maps(maps: torch.Tensor, # N×H×W, of any sign
     "Maps in a grid, each on its own scale: bright orange positive, dark blue negative, grey nothing"
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     signed = LinearSegmentedColormap.from_list("signed", ["#00233f", "#0072b2", "#7f7f7f", "#e69f00", "#fff2c2"])
     maps = torch.as_tensor(maps).detach().cpu().float()
     if maps.ndim != 3: raise ValueError(f"maps are {tuple(maps.shape)}; expected N×H×W, such as a layer's output for one image.")
     n_cols = max(1, min(n_cols, len(maps)))
     n_rows = -(-len(maps) // n_cols)
     n_titled = sum(any(titles[i:i + n_cols]) for i in range(0, len(maps), n_cols)) if titles is not None else 0
-    fig = Figure(figsize=(n_cols * size, n_rows * size + n_titled * 0.22), layout="constrained")
+    fig = Figure(figsize=(n_cols * size, n_rows * size + n_titled * 0.22), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
     axs = fig.subplots(n_rows, n_cols, squeeze=False)
-    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
     for ax in axs.flat: ax.axis("off")
     for i, (ax, m) in enumerate(zip(axs.flat, maps)):
         most = m.abs().max().item() or 1
@@ -103,7 +103,7 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
         best.append(value)
         places.append(place)
     values, images = torch.cat(best).topk(n, dim=0)   # n×units
-    places = torch.cat(places).gather(0, images)
+    where = torch.cat(places).gather(0, images)
     if not field: return TopPatches(x[images.T, 0], values.T, images.T)
     k, pad = field.size, field.size + 4 * field.step
     n_across = activations(model, x[:1], layer).shape[-1]
@@ -111,7 +111,7 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
     def cut(image, place):
         row, col = [round(field.offset + field.step * i - (k - 1) / 2) + pad for i in divmod(int(place), n_across)]
         return page[image, row:row + k, col:col + k]
-    patches = torch.stack([torch.stack([cut(i, p) for i, p in zip(*pair)]) for pair in zip(images.T, places.T)])
+    patches = torch.stack([torch.stack([cut(i, p) for i, p in zip(*pair)]) for pair in zip(images.T, where.T)])
     return TopPatches(patches, values.T, images.T)
 
 # %% ../nbs/05_interpretation.ipynb #b55998d0
@@ -162,11 +162,11 @@ def grad_cam(model: nn.Module, # gives logits N×classes
             ) -> torch.Tensor: # N×1×H×W, 0 or more
     "Where the maps are bright that speak for the class"
     with evaluating(model), torch.inference_mode(False):
-        x, targets = _checked(model, x, targets)
+        x, classes = _checked(model, x, targets)
         logits, maps = _output_of(model, x.requires_grad_(), layer)
         if maps.ndim != 4:
             raise ValueError(f"the layer {layer!r} makes {tuple(maps.shape[1:])} for an image; expected maps C×H×W, as a convolution makes them.")
-        grads = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), maps)[0]
+        grads = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), maps)[0]
         cam = F.relu((grads.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True)).detach()
         return F.interpolate(cam, x.shape[-2:], mode="bilinear", align_corners=False)
 
@@ -181,11 +181,11 @@ def occlusion(model: nn.Module, # gives logits N×classes
     h, w = x.shape[-2:]
     if not 1 <= size <= min(h, w): raise ValueError(f"size is {size}; expected 1 to {min(h, w)} pixels.")
     with evaluating(model), torch.inference_mode(False), torch.no_grad():
-        x, targets = _checked(model, x, targets)
+        x, classes = _checked(model, x, targets)
         n_places = (h - size + 1) * (w - size + 1)
         squares = F.fold(torch.eye(n_places, device=x.device).repeat_interleave(size**2, 0).reshape(n_places, size**2, n_places)
                          .transpose(0, 1).permute(2, 0, 1), (h, w), size)   # places×1×H×W: 1 inside
-        falls = torch.stack([model(image[None])[:, t] - model(torch.where(squares > 0, value, image))[:, t] for image, t in zip(x, targets)])
+        falls = torch.stack([model(image[None])[:, t] - model(torch.where(squares > 0, value, image))[:, t] for image, t in zip(x, classes)])
         sums = F.fold(falls[:, None].expand(-1, size**2, -1), (h, w), size)
         return sums / squares.sum(0)
 

@@ -140,7 +140,7 @@ class _FollowFields(TorchFunctionMode):
 # %% ../nbs/01_model.ipynb #b63b71b0
 _SLIDING = "Conv", "ConvTranspose", "MaxPool", "AvgPool"
 _WINDOWS = {d: tuple(getattr(nn, f"{kind}{d}d") for kind in _SLIDING) for d in (1, 2, 3)}
-_CHANNELS = {"in_channels": (*_CONVS, *_TRANSPOSED), "num_channels": nn.GroupNorm,
+_CHANNELS: dict = {"in_channels": (*_CONVS, *_TRANSPOSED), "num_channels": nn.GroupNorm,
              "num_features": (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)}
 
 def _by(shape): return "×".join(map(str, shape))
@@ -301,7 +301,7 @@ def summary(
         layer.register_forward_hook(after, with_kwargs=True)
     dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), None)
     x = torch.zeros(1, *in_shape, dtype=dtype, device="meta")
-    x._field = (1,) * (len(in_shape) - 1), (1,) * (len(in_shape) - 1)
+    setattr(x, "_field", ((1,) * (len(in_shape) - 1),) * 2)
     try:
         with torch.no_grad(), _FollowFields(): twin(x)
     except (RuntimeError, ValueError, IndexError) as e:

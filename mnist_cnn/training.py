@@ -8,7 +8,8 @@ __all__ = ['recipes', 'set_seed', 'default_device', 'evaluating', 'device_of', '
            'fit', 'Recipe', 'Run', 'run_recipe']
 
 # %% ../nbs/03_training.ipynb #efd7d5f9
-import math, platform, random, signal, sys, threading, time, warnings, zipfile
+import io, math, platform, random, signal, sys, threading, time, warnings, zipfile
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import astuple, dataclass, fields
 from functools import partial
@@ -161,7 +162,7 @@ def plot_history(history, # a `History`
     if ax.lines: ax.legend(loc="lower right", frameon=False)
     return fig
 
-History.plot = plot_history
+setattr(History, "plot", plot_history)
 
 # %% ../nbs/03_training.ipynb #729949bd
 def _read(path, what, hint):
@@ -175,10 +176,16 @@ def _read(path, what, hint):
 
 def _on_cpu(model): return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
 
+def _write(state, path):
+    "`torch.save` to `path`, made in memory first: torch hides a disk's errors behind its own"
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with atomic_write(path) as f: f.write(buffer.getbuffer())
+
 def save_weights(model, # any `nn.Module`
                  path): # file to write; its folder is made if missing
     "Save the model's state_dict, on the cpu"
-    with atomic_write(path) as f: torch.save(_on_cpu(model), f)
+    _write(_on_cpu(model), path)
 
 def _check_fits(state, model, path):
     "Raise a `ValueError` unless `state`, read from `path`, is a state_dict for `model`"
@@ -254,7 +261,7 @@ def save_checkpoint(path, # file to write; until it is whole, an older one stays
     state = dict(model=_on_cpu(model), opt=opt.state_dict(), history=[astuple(e) for e in history],
                  run=run, made_with=made_with, random=random, middle=middle,
                  averaged=averaged and _on_cpu(averaged))
-    with atomic_write(path) as f: torch.save(state, f)
+    _write(state, path)
 
 def load_checkpoint(path): # a file of `save_checkpoint`
     "What `save_checkpoint` saved, as a dict; `ValueError` if that is not what the file holds"
@@ -437,7 +444,8 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
 
     def record(epoch, loss, start):
         bar.set_description(f"epoch {epoch}: evaluating")
-        found, subject = [None, None], averaged.module if averaged else model
+        found: list = [None, None]  # accuracies on both sets
+        subject = averaged.module if averaged else model
         if epoch % every == 0 or epoch == n_epochs:
             found = [b and evaluate(subject, b, group, autocast).accuracy for b in (train, valid)]
         history.epochs.append(Epoch(epoch, loss, *found, time.perf_counter() - start))
@@ -504,6 +512,8 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
                 if pressed:
                     save({"batch": i, "n": n, "total": total.item(), "seconds": time.perf_counter() - start, "begun": at["begun"]})
                     stop()
+            if not all(p.isfinite().all() for p in model.parameters()):  # no loss has shown yet what the last step did
+                raise FloatingPointError(f"weights became NaN or infinite in the last step of epoch {epoch}. Use a lower learning rate.")
             total, n = group.sum(total.item(), n)
             record(epoch, total / n, start)
             if pressed: stop()
@@ -514,7 +524,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
 @dataclass(frozen=True)
 class Recipe:
     "All that makes a run but its seed and its digits; as it stands, the classic run"
-    network: type = SimpleCNN # makes the network, with new weights
+    network: Callable[[], torch.nn.Module] = SimpleCNN # makes the network, with new weights
     n_epochs: int = 5 # passes over the training set
     bs: int = 16 # samples in a batch
     lr: float = 1e-3 # learning rate of Adam; with a schedule, the highest
@@ -569,7 +579,7 @@ _light = Augment(shift=1, rotate=10, scale=0.1, shear=0.1, elastic=0.5)
 
 def _plain(*channels, augment):
     "A recipe of the series"
-    network = partial(plain_cnn, channels)
+    def network(): return plain_cnn(channels)
     network.__name__ = f"plain_cnn({channels})"
     return Recipe(network, n_epochs=6, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.995,
                   augment=augment, every=6)

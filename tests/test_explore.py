@@ -1,11 +1,10 @@
 "The explorer of convolutions: its script against Python and PyTorch, and its use on the built site by a person."
-import itertools, json, os, random, re, shutil, subprocess
+import json, os, random, re, shutil, subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest, torch
 import torch.nn.functional as F
-from torch import nn
 
 from conftest import open_widgets
 from mnist_cnn.conv import _lean, _most, explore_conv, find_conv, out_size, transposed_out_size
