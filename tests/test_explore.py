@@ -263,7 +263,7 @@ def test_share(tab, address):
     w.get_by_role('button', name='Copy', exact=True).click()
     line = tab.evaluate('navigator.clipboard.readText()')
     assert line == made[2] == 'nn.AvgPool2d(kernel_size=(3, 4), stride=2, padding=1)'
-    assert list(eval(line)(torch.zeros(1, 1, 28, 28)).shape[2:]) == made[0]['out'] == made[1]
+    assert list(eval(line, {'nn': torch.nn})(torch.zeros(1, 1, 28, 28)).shape[2:]) == made[0]['out'] == made[1]
     other = tab.context.new_page()
     other.goto(link)
     assert shown(other.locator('.explore-conv').first) == made
@@ -320,7 +320,7 @@ def test_numbers_shown(tab):
         h, v = size_of(s)
         assert sizes == [f'input {s["size"][0]}×{s["size"][1]}', f'output {h}×{v}']
         assert [int(f.split('= ')[-1]) for f in formulas] == [h, v]
-        made = eval(line)(torch.zeros(1, s['in_channels'], *s['size']))
+        made = eval(line, {'nn': torch.nn})(torch.zeros(1, s['in_channels'], *s['size']))
         assert tuple(made.shape[1:]) == (s['in_channels'] if 'Pool' in line else s['out_channels'], h, v), line
         assert now.startswith(('Output (', 'Input (')) and 'NaN' not in now and 'undefined' not in now
 
