@@ -299,10 +299,9 @@ def _study_file(path, validate):
 
 def _summed_up(runs):
     "Mean, deviation and number of the accuracies"
+    import statistics
     a = [run["accuracy"] for run in runs]
-    mean = sum(a) / len(a)
-    sd = (sum((v - mean)**2 for v in a) / (len(a) - 1))**0.5 if len(a) > 1 else None
-    return {"mean": mean, "sd": sd, "n": len(a)}
+    return {"mean": statistics.fmean(a), "sd": statistics.stdev(a) if len(a) > 1 else None, "n": len(a)}
 
 def study(args):
     "`mnist-cnn study`"
