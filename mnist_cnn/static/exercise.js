@@ -1,0 +1,50 @@
+// The field under an exercise: judges an answer as `mnist_cnn.exercises` does, without Python.
+(() => {
+  // '18,432; 4/3 12%' -> [18432, 1.333…, 0.12]; NaN for what is no number
+  const number = token => {
+    const [, digits, percent] = token.match(/^(.*?)(%?)$/), [top, bottom, more] = digits.split('/');
+    const value = t => /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(t) ? Number(t) : NaN;
+    return (more !== undefined ? NaN : bottom === undefined ? value(top) : value(top) / value(bottom)) / (percent ? 100 : 1);
+  };
+  const tokens = text => text.replaceAll('−', '-').replace(/(?<=\d),(?=\d{3}(?!\d))/g, '').replace(/ +%/g, '%')
+    .replace(/[[\](),;\s]+/g, ' ').trim().split(' ').filter(t => t);
+  const close = (a, b, within) => Math.abs(a - b) <= within + 1e-9 * Math.abs(b);
+
+  // what is wrong with the answer, or '' if nothing is
+  const fault = ({ asks, right, within, any_order, hints }, text) => {
+    const given = tokens(text), odd = given.find(t => !Number.isFinite(number(t)));
+    if (odd !== undefined) return `“${odd}” is not a number; give ${asks}.`;
+    const order = any_order ? (a, b) => a - b : () => 0;
+    const found = given.map(number).sort(order), wanted = [...right].sort(order);
+    if (found.length !== wanted.length) return `${found.length} given, ${wanted.length} expected: ${asks}.`;
+    const wrong = wanted.map((_, i) => i).filter(i => !close(found[i], wanted[i], within));
+    if (!wrong.length) return '';
+    const hint = hints.find(([value]) => wrong.some(i => close(found[i], value, within)));
+    if (hint) return hint[1];
+    if (wanted.length === 1) return 'Try again.';
+    if (any_order) return 'Not all of them are right.';
+    if (wrong.length === wanted.length) return 'None of them is right.';
+    return `Right but for number ${wrong.map(i => i + 1).join(', ')}.`;
+  };
+
+  for (const box of document.querySelectorAll('.mcx[data-exercise]:not([data-ready])')) {
+    box.dataset.ready = '';
+    const exercise = JSON.parse(box.dataset.exercise), said = Object.assign(document.createElement('output'), { ariaLive: 'polite' });
+    const say = wrong => {
+      box.dataset.right = wrong ? 'no' : 'yes';
+      said.textContent = wrong ? `Not yet. ${wrong}` : `Right. ${exercise.why}`.trim();
+    };
+    const add = (parent, tag, rest) => parent.appendChild(Object.assign(document.createElement(tag), rest));
+    const label = box.querySelector('p');
+    if (exercise.options) {
+      const group = add(box, 'div', { className: 'mcx-options', role: 'group', ariaLabel: label.textContent });
+      for (const [text, wrong] of exercise.options)
+        add(group, 'button', { type: 'button', textContent: text, onclick: () => say(wrong) });
+    } else {
+      const form = add(box, 'form', { onsubmit: event => { event.preventDefault(); say(fault(exercise, input.value)); } });
+      const input = add(form, 'input', { autocomplete: 'off', spellcheck: false, ariaLabel: label.textContent });
+      add(form, 'button', { type: 'submit', textContent: 'Check' });
+    }
+    box.append(said);
+  }
+})();
