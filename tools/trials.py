@@ -1,0 +1,72 @@
+"""Try networks and augmentations for the recipe `large`: `python tools/trials.py NAME…` trains each on the first 50,000 training digits,
+measures it on the last 10,000 and adds it to results/trials.json. The test set is not read. Some ten minutes of one core each.
+"""
+import json, sys
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if not __package__: sys.path[0] = str(ROOT)
+
+import torch.nn.functional as F
+from torch import nn
+
+from mnist_cnn.data import Augment, atomic_write, load_tensors
+from mnist_cnn.evaluation import predict
+from mnist_cnn.model import AllConvNet
+from mnist_cnn.training import hardware, recipes, run_recipe
+
+RESULTS, N, SEED = ROOT/'results'/'trials.json', 50_000, 0
+
+
+def conv(c_in, c_out, k=3, stride=1):
+    return nn.Sequential(nn.Conv2d(c_in, c_out, k, stride, k//2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU())
+
+class Residual(nn.Module):
+    "Two convolutions, added to what went in (He et al., 2016); at first they add nothing."
+    def __init__(self, c):
+        super().__init__()
+        self.first, self.second, self.norm = conv(c, c), nn.Conv2d(c, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
+        nn.init.zeros_(self.norm.weight)
+    def forward(self, x): return F.relu(x + self.norm(self.second(self.first(x))))
+
+def padded(a, b, c, middle):
+    "Three sizes, 14×14, 7×7 and 4×4, of a, b and c channels; `middle` makes what comes at each size after the strided convolution."
+    return nn.Sequential(conv(1, a, 5, 2), middle(a), conv(a, b, stride=2), middle(b), conv(b, c, stride=2), middle(c),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 10))
+
+def plain(c): return conv(c, c)
+
+MID, STRONG, STRONGER = Augment(1.5, 12, 0.12, 0.1, 0.6), Augment(2.5, 15, 0.15, 0.15, 0.6), Augment(3.5, 18, 0.2, 0.2, 0.8)
+PADDED = 'six padded convolutions of 48, 48, 96, 96, 192, 192 channels, every other one strided, mean over positions'
+RESIDUAL = 'three padded, strided convolutions of {} channels, a residual block after each, mean over positions'
+TRIALS = {  # what it is, network, augmentation
+    'padded-mid': (PADDED, lambda: padded(48, 96, 192, plain), MID),
+    'padded-strong': (PADDED, lambda: padded(48, 96, 192, plain), STRONG),
+    'padded-stronger': (PADDED, lambda: padded(48, 96, 192, plain), STRONGER),
+    'residual-strong': (RESIDUAL.format('32, 64, 128'), lambda: padded(32, 64, 128, Residual), STRONG),
+    'residual-wide-strong': (RESIDUAL.format('48, 96, 160'), lambda: padded(48, 96, 160, Residual), STRONG),
+    'unpadded-strong': ('AllConvNet', AllConvNet, STRONG)}
+
+
+def main():
+    names = sys.argv[1:]
+    if not names or set(names) - set(TRIALS): sys.exit(f'{__doc__}Names: {", ".join(TRIALS)}')
+    x, y = load_tensors()
+    for name in names:
+        what, network, augment = TRIALS[name]
+        recipe = replace(recipes['large'], network=network, augment=augment, n_epochs=16, every=16)
+        model, run = run_recipe(recipe, SEED, (x[:N], y[:N]), (x[N:], y[N:]))
+        loss = F.nll_loss(predict(model, x[N:]).log(), y[N:]).item()
+        found = json.loads(RESULTS.read_text())
+        found['trials'] = [t for t in found['trials'] if t.get('name') != name] + [dict(
+            name=name, network=what, parameters=sum(p.numel() for p in model.parameters()), n_epochs=recipe.n_epochs, bs=recipe.bs,
+            lr=recipe.lr, weight_decay=recipe.weight_decay, warmup=recipe.schedule.warmup, average=recipe.average, augment=asdict(augment),
+            note=None, seed=SEED, validation_accuracy=run.accuracy, validation_loss=loss, processor_seconds=run.processor_seconds,
+            date=f'{date.today()}') | {'made with': hardware()}]
+        with atomic_write(RESULTS) as f: f.write(json.dumps(found, indent=1).encode())
+        print(f'{name}: {run.accuracy:.2%} of the validation digits, loss {loss:.4f}, {run.processor_seconds/60:.1f} minutes of one core', flush=True)
+
+
+if __name__ == '__main__': main()
