@@ -6,8 +6,8 @@
 __all__ = ['make_parser', 'train', 'evaluate', 'predict', 'study', 'export', 'speedrun', 'bench', 'main']
 
 # %% ../nbs/09_cli.ipynb #6b6bfb9d
-import argparse, hashlib, json, os, shlex, sys, tempfile, warnings
-from contextlib import redirect_stdout
+import argparse, glob, hashlib, json, os, re, shlex, sys, tempfile, warnings
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 
 # %% ../nbs/09_cli.ipynb #442b004d
@@ -139,6 +139,29 @@ def _check_weights_file(path):
         if (beside := path.with_suffix(suffix)).is_dir(): raise ValueError(f"{beside}: is a folder, where the {what} is to be written.")
     _check_file(path, "CNN.pt")
 
+# %% ../nbs/09_cli.ipynb #6bccdd8b
+@contextmanager
+def _alone(path, wait=0): # file to write; seconds to wait for others, −1: as long as it takes
+    "In this block no other process of this machine and user is in such a block for the same file; an `OSError` if one stays in it"
+    from filelock import FileLock, Timeout
+    whose = f"{getattr(os, 'getuid', int)()} {path.resolve()}"
+    lock = Path(tempfile.gettempdir()) / f"mnist-cnn-{hashlib.sha256(whose.encode()).hexdigest()[:16]}.lock"
+    held = FileLock(lock)
+    try: held.acquire(timeout=wait)
+    except Timeout:
+        raise OSError(f"{path}: another run is writing to it. Give this one a file of its own (--out), or wait for the end of that one.") from None
+    except NotImplementedError: pass  # a file system that has no locks
+    try: yield
+    finally:
+        with suppress(OSError): lock.unlink()
+        held.release()
+
+def _sweep(path):
+    "Remove what a process that was killed while it wrote the files of a run has left"
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*"):
+        if re.fullmatch(rf"\.{re.escape(path.stem)}\.({re.escape(path.suffix[1:])}|png|checkpoint)\.[0-9a-f]{{8}}", left.name):
+            with suppress(OSError): left.unlink()
+
 # %% ../nbs/09_cli.ipynb #ab738792
 def _checkpoint(args): return args.out.with_suffix(".checkpoint")
 
@@ -173,9 +196,12 @@ def _kept(args):
 # %% ../nbs/09_cli.ipynb #6dc9ae9f
 def train(args):
     "`mnist-cnn train`; started by torchrun, as one of the processes that train together"
-    if os.environ.get("RANK", "0") == "0": _check_weights_file(args.out)
     from mnist_cnn.distributed import process_group
-    with process_group(getattr(args, "device", None)) as group: _train(args, group)
+    writes = os.environ.get("RANK", "0") == "0"
+    if writes: _check_weights_file(args.out)
+    with _alone(args.out, wait=10 if "RANK" in os.environ else 0) if writes else nullcontext():  # under torchrun, one that died may still be ending
+        if writes: _sweep(args.out)
+        with process_group(getattr(args, "device", None)) as group: _train(args, group)
 
 def _say_kernels(model, device):
     "A line where the package's own kernels cannot be had, which are several times faster on a processor"
@@ -201,8 +227,6 @@ def _train(args, group):
     set_seed(seed)
     training = recipe.batches(*load_tensors(root=root), device)
     test = Batches(*load_tensors(train=False, root=root), 32, device=device)
-    digits = hashlib.sha256(training.x.cpu().numpy())
-    digits.update(training.y.cpu().numpy())
     model = recipe.network().to(device)
     n_params = sum(p.numel() for p in model.parameters())
     where = device if group.n_ranks == 1 else f"{group.n_ranks} × {device}"
@@ -222,7 +246,7 @@ def _train(args, group):
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"mnist-cnn: warning: {message}", file=sys.stderr)
         history = recipe.fit(model, training, device=device, on_epoch=show, group=group, checkpoint=_checkpoint(args),
-                      resume=state is not None, settings={"recipe": name, "bs": recipe.bs, "seed": seed, "SHA-256 of the digits": digits.hexdigest()[:16]})
+                      resume=state is not None, settings={"recipe": name, "bs": recipe.bs, "seed": seed})
     if not first: return
     after, seconds = accuracy(model, test), sum(e.seconds for e in history)
     low, high = accuracy_interval(after, test.n)
@@ -308,8 +332,7 @@ def study(args):
     from dataclasses import asdict
     from datetime import date
     from mnist_cnn.data import load_tensors
-    from mnist_cnn.speed import hardware
-    from mnist_cnn.training import default_device, recipes, run_recipe, save_weights
+    from mnist_cnn.training import default_device, hardware, recipes, run_recipe, save_weights
     path, device = getattr(args, "json", None), getattr(args, "device", None) or default_device()
     if path: _check_file(path, "study.json")
     _study_file(path, args.validate)
@@ -328,13 +351,14 @@ def study(args):
             if seed in [run["seed"] for run in entry["runs"]]: continue
             model, run = run_recipe(recipes[name], seed, train, unseen)
             if "save" in args: save_weights(model, args.save / f"{name}-{seed}.pt")
-            found = _study_file(path, args.validate)  # another process may have added its own meanwhile
-            entry = found["recipes"].setdefault(name, entry)
-            entry["parameters"] = sum(p.numel() for p in model.parameters())
-            entry["runs"] = sorted([*entry["runs"], asdict(run) | {"date": f"{date.today()}", "made with": hardware(device)}],
-                                   key=lambda r: r["seed"])
-            entry |= _summed_up(entry["runs"])
-            if path: _write(path, json.dumps(found, indent=1))
+            with _alone(path, wait=-1) if path else nullcontext():
+                found = _study_file(path, args.validate)  # another process may have added its own meanwhile
+                entry = found["recipes"].setdefault(name, entry)
+                entry["parameters"] = sum(p.numel() for p in model.parameters())
+                entry["runs"] = sorted([*entry["runs"], asdict(run) | {"date": f"{date.today()}", "made with": hardware(device)}],
+                                       key=lambda r: r["seed"])
+                entry |= _summed_up(entry["runs"])
+                if path: _write(path, json.dumps(found, indent=1))
             print(f"{name}, seed {seed}: {found['measured on']} accuracy {run.accuracy:.2%}, training accuracy {run.train_accuracy:.2%}   "
                   f"{run.seconds:.0f} s", flush=True)
             sd = f" ± {entry['sd']:.2%}" if entry["sd"] is not None else ""

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ConvSetting', 'ReceptiveField', 'Picture', 'animate_conv', 'out_size', 'find_conv', 'transposed_out_size', 'Widget',
-           'explore_conv', 'receptive_field']
+           'inlined', 'explore_conv', 'receptive_field']
 
 # %% ../nbs/00_conv.ipynb #d8052c5e
 import json, re
@@ -316,9 +316,13 @@ class Widget(str):
 
 def _static(name): return files('mnist_cnn').joinpath('static', name)
 
-def _lean(name):
-    "A script or style without indents and lines of comment."
-    return re.sub(r'^ +|^ *//.*\n', '', _static(name).read_text(encoding='utf-8'), flags=re.M)
+def inlined(
+    name: str, # of a style or a script in mnist_cnn/static, such as 'playground.js'
+) -> str: # a tag
+    "A style or script as a page holds it, without indents and lines of comment."
+    tag = {'css': 'style', 'js': 'script'}[name.rpartition('.')[2]]
+    text = re.sub(r'^ +|^ *//.*\n', '', _static(name).read_text(encoding='utf-8'), flags=re.M)
+    return f'<{tag}>{text}</{tag}>'
 
 def _still(size, out, wins, transposed):
     "The first place of the window, for viewers without scripts."
@@ -397,11 +401,11 @@ def explore_conv(
     data = dict(size=(h, w), bytes=b64encode(pixels).decode())
     still = _still(size, out, _windows(k, s, p, d, 2), transposed)
     alt = still.partition('<title>')[2].partition('</title>')[0]
-    return Widget(f'<style>{_lean("explore_conv.css")}</style><div class="explore-conv" data-name="{name}" '
+    return Widget(f'{inlined("explore_conv.css")}<div class="explore-conv" data-name="{name}" '
                   f'data-settings="{escape(json.dumps(settings))}" data-image="{escape(json.dumps(data))}">'
                   f'<p>{alt}. Where scripts run, every setting can be changed here.</p>'
                   f'<img alt="{alt}" src="data:image/svg+xml;base64,{b64encode(still.encode()).decode()}"></div>'
-                  f'<script>{_lean("explore_conv.js")}</script>')
+                  f'{inlined("explore_conv.js")}')
 
 # %% ../nbs/00_conv.ipynb #e3725f54
 ReceptiveField = namedtuple('ReceptiveField', 'size step offset')

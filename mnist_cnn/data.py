@@ -112,6 +112,7 @@ def show_digits(x, # images, N×1×H×W or N×H×W, of any type
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     x = torch.as_tensor(x).detach().cpu()
+    if x.ndim < 2: raise ValueError(f"the images are {tuple(x.shape)}; expected N×1×H×W or N×H×W.")
     x = x.reshape(-1, *x.shape[-2:])
     n_cols = max(1, min(n_cols, len(x)))
     n_rows = max(1, -(-len(x) // n_cols))
@@ -135,6 +136,7 @@ _sha256 = {  # of the files unpacked, from mnist/SOURCE.md
 def atomic_write(path): # the file to write; its folder is made if missing
     "A binary file to write to, which takes its name only once it is whole; until then an older file stays"
     path = Path(path)
+    if path.is_dir(): raise IsADirectoryError(f"{path}: is a folder; give the name of a file to write.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -205,12 +207,18 @@ class Batches:
         x, y = torch.as_tensor(x), torch.as_tensor(y)
         if len(x) != len(y):
             raise ValueError(f"{len(x):,} images but {len(y):,} targets; expected one target for each image.")
+        if not x.ndim or y.ndim != 1 or y.is_floating_point():
+            raise ValueError(f"the images are {tuple(x.shape)}, the targets {str(y.dtype).removeprefix('torch.')} {tuple(y.shape)}; expected "
+                             "N×C×H×W, and a whole number for each.")
         if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1:
             raise ValueError(f"bs is {bs!r}; expected a whole number of samples, 1 or more.")
         if not len(x): raise ValueError("the data is empty; expected at least one sample.")
+        if y.min() < 0: raise ValueError(f"a target is {y.min()}; expected classes, 0 or more.")
         if drop_last and len(x) < bs:
             raise ValueError(f"{len(x):,} samples give no batch of {bs}; use a smaller bs, or keep the last batch.")
-        if not std > 0: raise ValueError(f"std is {std!r}; expected a positive number.")
+        if not 0 < std < math.inf or not math.isfinite(mean):
+            raise ValueError(f"mean is {mean!r} and std {std!r}; expected numbers, std a positive one.")
+        if not 0 <= share[0] < share[1]: raise ValueError(f"share is {share!r}; expected (r, n) with r from 0 to n − 1.")
         self.x, self.y = x.to(device), y.to(device)
         self.bs, self.shuffle, self.mean, self.std, self.drop_last = bs, shuffle, mean, std, drop_last
         self.share, self.augment = share, augment
@@ -268,6 +276,12 @@ class Augment:
     elastic: float = 1. # displacement along each axis, pixels, standard deviation
     knots: int = 6 # of the elastic field, along each side; more are shakier
 
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value!r}; expected a number, 0 or more.")
+        if self.knots < 2 or self.knots != int(self.knots): raise ValueError(f"knots is {self.knots!r}; expected a whole number, 2 or more.")
+
     def positions(self, n, height, width, generator): # images and their size; of the random numbers, on the images' device
         "Where each pixel is taken from, N×2×H×W (x and y), in pixels from the middle"
         at = dict(generator=generator, device=generator.device)
@@ -308,7 +322,9 @@ def _grey(image):
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         if image.mode[0] not in "IF": image = image.convert("L")
         image = np.asarray(image)
-    a = np.asarray(image, dtype=np.float64)
+    try: a = np.asarray(image, dtype=np.float64)
+    except (TypeError, ValueError): a = np.empty(0)
+    if not a.ndim or not a.size and a.ndim == 1: raise ValueError(f"{image!r:.50} is no image; expected a file's path, a PIL image or an array H×W.")
     a = a.reshape(a.shape[1:]) if a.ndim == 3 and a.shape[0] == 1 else a
     if a.ndim != 2 or not a.size:
         raise ValueError(f"the image has the shape {'×'.join(map(str, a.shape))}; expected H×W, or 1×H×W.")

@@ -44,10 +44,20 @@ def predict(model, # gives logits N×classes
             x, # images, uint8 or float N×C×H×W, or `Batches` (with their normalisation)
             bs=256): # images at once
     "Probabilities of the classes, N×classes, on the cpu"
-    batches = x.with_bs(bs) if isinstance(x, Batches) else Batches(x, torch.zeros(len(x)), bs)
+    batches = x.with_bs(bs) if isinstance(x, Batches) else Batches(x, torch.zeros(len(x), dtype=torch.long), bs)
     device = device_of(model)
     with evaluating(model): probs = torch.cat([model(xb.to(device)).softmax(1).cpu() for xb, _ in batches])
+    if not probs.isfinite().all(): raise ValueError("probabilities are NaN: are all pixels and all weights finite?")
     return probs.clone()  # what was made in inference mode could not be used with gradients later
+
+def _check_probs(probs, targets):
+    "Raise a `ValueError` unless `probs` are probabilities of classes, and `targets` as many classes"
+    if probs.ndim != 2 or targets.shape != (len(probs),) or not len(probs):
+        raise ValueError(f"probs are {tuple(probs.shape)} and targets {tuple(targets.shape)}; expected N×classes and N, N at least 1.")
+    if not ((probs >= 0) & (probs <= 1 + 1e-4)).all(): raise ValueError("probs are not all from 0 to 1; expected probabilities, as `predict` gives them.")
+    if not 0 <= targets.min() <= targets.max() < probs.shape[1]:
+        raise ValueError(f"targets go from {targets.min()} to {targets.max()}; expected 0 to {probs.shape[1] - 1}.")
+
 
 # %% ../nbs/04_evaluation.ipynb #c43aea95
 @dataclass(frozen=True)
@@ -179,6 +189,7 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
 def mistakes(probs, # probabilities N×classes, from `predict`
              targets): # true classes, N
     "Indices of the samples that are read wrongly, the surest mistake first"
+    _check_probs(probs, targets)
     sure, preds = probs.max(1)
     wrong = (preds != targets).nonzero().flatten()
     return wrong[sure[wrong].argsort(descending=True, stable=True)]
@@ -227,8 +238,8 @@ def reliability(probs: torch.Tensor, # probabilities N×classes, from `predict`
                 n_bins: int = 10, # of equal width, from 0 to 1
                ) -> Reliability:
     "How far the probabilities of the answers can be believed"
-    if probs.ndim != 2 or len(probs) != len(targets) or not len(probs):
-        raise ValueError(f"probs are {tuple(probs.shape)} and there are {len(targets):,} targets; expected N×classes and N, N at least 1.")
+    _check_probs(probs, targets)
+    if not isinstance(n_bins, int) or n_bins < 1: raise ValueError(f"n_bins is {n_bins!r}; expected a whole number, 1 or more.")
     sure, answers = probs.double().max(1)
     bins = torch.bucketize(sure, torch.arange(1, n_bins) / n_bins)
     total = lambda v: torch.zeros(n_bins, dtype=torch.double).index_add(0, bins, v.double())
@@ -249,8 +260,7 @@ def fit_temperature(probs: torch.Tensor, # probabilities N×classes of samples t
                     targets: torch.Tensor, # true classes, N
                    ) -> float: # for `with_temperature`
     "The temperature for which the cross-entropy is lowest"
-    if probs.ndim != 2 or len(probs) != len(targets):
-        raise ValueError(f"probs are {tuple(probs.shape)} and there are {len(targets):,} targets; expected N×classes and N.")
+    _check_probs(probs, targets)
     z = _logs(probs)
     own = z.gather(1, targets[:, None])[:, 0]
     def slope(log_t):
@@ -271,6 +281,7 @@ def shifted(x: torch.Tensor, # images N×C×H×W of any type
             down: int = 0, # pixels; negative: up
            ) -> torch.Tensor:
     "The images moved, black coming in"
+    if not all(isinstance(n, int) for n in (right, down)): raise ValueError(f"right is {right!r} and down {down!r}; expected whole numbers of pixels.")
     h, w = x.shape[-2:]
     if abs(down) >= h or abs(right) >= w: return torch.zeros_like(x)
     kept = x[..., max(0, -down):h - max(0, down), max(0, -right):w - max(0, right)]
@@ -289,9 +300,9 @@ def mcnemar(targets: torch.Tensor, # true classes, N
            ) -> McNemar:
     "McNemar's exact test of whether one of two models is better"
     targets, a, b = [torch.as_tensor(t) for t in (targets, preds_a, preds_b)]
-    if not (targets.shape == a.shape == b.shape) or targets.ndim != 1:
+    if not (targets.shape == a.shape == b.shape) or targets.ndim != 1 or not len(targets):
         raise ValueError(f"targets are {tuple(targets.shape)}, answers {tuple(a.shape)} and {tuple(b.shape)}; "
-                         "expected one class for each sample in all three.")
+                         "expected one class for each sample in all three, and at least one sample.")
     b_count, c_count = [int(((p == targets) & (q != targets)).sum()) for p, q in ((a, b), (b, a))]
     n, k = b_count + c_count, min(b_count, c_count)
     return McNemar(b_count, c_count, min(1., 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n))
@@ -310,6 +321,7 @@ def rotated(x: torch.Tensor, # images N×C×H×W, uint8 or float
             degrees: float, # against the clock
            ) -> torch.Tensor: # float
     "The images turned about their centre"
+    if not math.isfinite(degrees): raise ValueError(f"degrees is {degrees!r}; expected a number.")
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return _warped(x, [[c, -s], [s, c]])
 
@@ -317,13 +329,14 @@ def scaled(x: torch.Tensor, # images N×C×H×W, uint8 or float
            factor: float, # above 1 larger, below 1 smaller
           ) -> torch.Tensor: # float
     "The images made larger or smaller about their centre"
-    if not factor > 0: raise ValueError(f"factor is {factor!r}; expected a positive number.")
+    if not 0 < factor < math.inf: raise ValueError(f"factor is {factor!r}; expected a positive number.")
     return _warped(x, [[1 / factor, 0], [0, 1 / factor]])
 
 def blurred(x: torch.Tensor, # images N×C×H×W, uint8 or float
             sigma: float, # of the Gaussian, in pixels
            ) -> torch.Tensor: # float
     "The images out of focus"
+    if not 0 <= sigma < math.inf: raise ValueError(f"sigma is {sigma!r}; expected 0 or more pixels.")
     x = _pixels(x)
     if sigma == 0: return x
     at = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, dtype=x.dtype, device=x.device)
@@ -336,6 +349,7 @@ def noisy(x: torch.Tensor, # images N×C×H×W, uint8 or float
           sd: float, # of the noise, where white is 1
          ) -> torch.Tensor: # float in [0, 1]
     "The images with Gaussian noise from torch's random state"
+    if not 0 <= sd < math.inf: raise ValueError(f"sd is {sd!r}; expected 0 or more.")
     x = _pixels(x)
     return (x + sd * torch.randn_like(x)).clamp(0, 1)
 
@@ -345,7 +359,8 @@ def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
     "The images with a black square over each, where torch's random state says"
     x = _pixels(x)
     h, w = x.shape[-2:]
-    if not 0 <= side <= min(h, w): raise ValueError(f"side is {side!r}; expected 0 to {min(h, w)} pixels.")
+    if not isinstance(side, int) or not 0 <= side <= min(h, w):
+        raise ValueError(f"side is {side!r}; expected a whole number of pixels, 0 to {min(h, w)}.")
     def inside(size):
         start = torch.randint(size - side + 1, (len(x), 1), device=x.device)
         at = torch.arange(size, device=x.device)
@@ -360,5 +375,6 @@ def robustness(models: Sequence[nn.Module], # each gives logits N×classes
                amounts: Sequence[float],
               ) -> np.ndarray: # models×amounts
     "Accuracy of each model on the images distorted by each amount, the same images for all"
+    if not len(models) or not len(amounts): raise ValueError(f"{len(models)} models and {len(amounts)} amounts; expected at least one of each.")
     batches = [Batches(distort(x, a), targets, 256) for a in amounts]
     return np.array([[accuracy(m, b) for b in batches] for m in models])

@@ -97,7 +97,7 @@ class Trial:
         except Exception as e: return f"{type(e).__name__}: {e}. Give {self.asks}."
 
 # %% ../nbs/11_exercises.ipynb #18187993
-exercises = {} # of each chapter, in the order of the book
+exercises: dict[str, list] = {} # of each chapter, in the order of the book
 
 # %% ../nbs/11_exercises.ipynb #7253edc6
 def _keeps_size(padding):
@@ -389,8 +389,8 @@ def _page(exercise):
 
 def _look():
     "The style and the script of the fields"
-    style, script = [(files("mnist_cnn") / "static" / f"exercise.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")]
-    return f"<style>{style}</style><script>{script}</script>"
+    from mnist_cnn.conv import inlined
+    return inlined("exercise.css") + inlined("exercise.js")
 
 # %% ../nbs/11_exercises.ipynb #73f778aa
 class Verdict:

@@ -122,6 +122,7 @@ def _checked(model, x, targets):
         raise ValueError(f"x is {given}; expected float images N×C×H×W, as the model takes them (uint8 images: x.float() / 255).")
     targets = torch.as_tensor(targets, device=x.device).expand(len(x)) if isinstance(targets, int) else torch.as_tensor(targets, device=x.device)
     if targets.shape != (len(x),): raise ValueError(f"targets are {tuple(targets.shape)}; expected one class for each of the {len(x)} images.")
+    if not x.isfinite().all(): raise ValueError("x holds NaN or infinite pixels.")
     with torch.no_grad(): n = model(x[:1]).shape[1]
     if len(x) and not 0 <= int(targets.min()) <= int(targets.max()) < n:
         raise ValueError(f"targets go from {targets.min()} to {targets.max()}; the model has the classes 0 to {n - 1}.")
@@ -151,6 +152,8 @@ def integrated_gradients(model: nn.Module, # gives logits N×classes
     if n_steps < 1: raise ValueError(f"n_steps is {n_steps}; expected 1 or more.")
     with evaluating(model), torch.inference_mode(False):
         x, targets = _checked(model, x, targets)
+        if isinstance(baseline, torch.Tensor) and baseline.ndim and baseline.shape[-3:] != x.shape[1:]:
+            raise ValueError(f"baseline is {tuple(baseline.shape)}; expected a number, or an image of {tuple(x.shape[1:])}.")
         way = x - baseline
         return way * sum(_gradient(model, baseline + way * (k + 0.5) / n_steps, targets) for k in range(n_steps)) / n_steps
 
@@ -202,6 +205,7 @@ def principal_components(features: torch.Tensor, # N×features
     "The `k` directions in which the points vary most, and the points seen along them"
     if features.ndim != 2 or not 1 <= k <= min(features.shape):
         raise ValueError(f"features are {tuple(features.shape)} and k is {k}; expected N×features, and k from 1 to the smaller of the two.")
+    if not features.isfinite().all(): raise ValueError("features hold NaN or infinite values.")
     centred = features - features.mean(0)
     u, s, v = torch.linalg.svd(centred, full_matrices=False)
     sign = v.gather(1, v.abs().argmax(1, keepdim=True)).sign()   # a direction and its opposite are alike: the largest part is positive

@@ -28,6 +28,7 @@ def _require(true, why):
 def plan(model, # `nn.Sequential` of blocks and linear layers, or a model with the method `as_sequential`
          shape=(1, 28, 28)): # of one image, C×H×W
     "Sizes of the convolutions (channels in and out, kernel, padding, input H, W), and those of the linear layers"
+    if not hasattr(model, "forward"): raise TypeError(f"{model!r:.50} is no model; expected an nn.Module, such as SimpleCNN().")
     chain = model
     if type(model).forward is not nn.Sequential.forward:
         _require(hasattr(model, "as_sequential"), "its layers are no chain")
@@ -168,6 +169,12 @@ class Fused:
                              f"given {x.dtype} {tuple(x.shape)} on {x.device}.")
         return x.contiguous()
 
+    def _flat(self, *tensors):
+        "Raise a `ValueError` unless each is as the kernels read it: they would read on beyond its end"
+        for t in tensors:
+            if t.numel() != self.n_weights or t.dtype != torch.float32 or t.device.type != "cpu" or not t.is_contiguous():
+                raise ValueError(f"expected {self.n_weights:,} float32 in a row on the cpu; given {t.dtype} {tuple(t.shape)} on {t.device}.")
+
     def gradient(self,
                  weight, # all weights, flat
                  grad, # as long; filled with the gradient of the mean cross-entropy
@@ -176,6 +183,8 @@ class Fused:
                  label_smoothing=0.): # as in `F.cross_entropy`
         "The mean cross-entropy of a batch"
         x, y = self._images(x), y.long().contiguous()
+        if y.shape != (len(x),): raise ValueError(f"{len(x)} images and targets {tuple(y.shape)}; expected one for each.")
+        self._flat(weight, grad)
         if len(x) > self.max_bs: raise ValueError(f"{len(x)} images; these kernels were made for at most {self.max_bs}.")
         with self.lock:
             loss = self.lib.net_gradient(self.net, weight.data_ptr(), x.data_ptr(), y.data_ptr(), len(x), label_smoothing,
@@ -187,6 +196,7 @@ class Fused:
     def logits(self, weight, x): # all weights, flat; images, float32 N×1×H×W
         "Logits, N×classes"
         x = self._images(x)
+        self._flat(weight)
         out = torch.empty(len(x), self.sizes[-1])
         with self.lock:
             for xb, ob in zip(x.split(self.max_bs), out.split(self.max_bs)):

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from .conv import receptive_field
 
 # %% ../nbs/01_model.ipynb #431208c1
-def _input_error(x):
+def _input_error(x, name):
     "Say what is wrong with `x` as a batch of digits, and how to mend it."
     shape, todo = tuple(x.shape), []
     if not x.is_floating_point():
@@ -31,8 +31,14 @@ def _input_error(x):
         todo.append("resize them: torchvision.transforms.v2.Resize((28, 28))(x)")
     elif shape[1] != 1: todo.append("make the images grey: x.mean(1, keepdim=True)")
     dtype, given = str(x.dtype).removeprefix('torch.'), '×'.join(map(str, shape)) or '()'
-    return (f"SimpleCNN takes a float batch of shape N×1×28×28; it is given {dtype} "
+    return (f"{name} takes a float batch of shape N×1×28×28; it is given {dtype} "
             f"of shape {given}. To mend it, {'; '.join(todo)}.")
+
+def _check_classes(n_classes):
+    "Raise a `ValueError` unless that many classes can be told apart."
+    if not isinstance(n_classes, int) or isinstance(n_classes, bool) or n_classes < 1:
+        raise ValueError(f"n_classes must be a whole number, 1 or more, not {n_classes!r}")
+
 
 # %% ../nbs/01_model.ipynb #5d03758a
 class SimpleCNN(nn.Module):
@@ -41,8 +47,7 @@ class SimpleCNN(nn.Module):
         n_classes: int = 10,  # number of logits, at least 1
     ):
         super().__init__()
-        if not isinstance(n_classes, int) or isinstance(n_classes, bool) or n_classes < 1:
-            raise ValueError(f"n_classes must be a whole number, 1 or more, not {n_classes!r}")
+        _check_classes(n_classes)
         self.conv1 = nn.Conv2d(1, 16, kernel_size=3, stride=1, padding=1)
         self.conv2 = nn.Conv2d(16, 32, kernel_size=3, stride=1, padding=1)
         self.pool = nn.MaxPool2d(kernel_size=2, stride=2)
@@ -53,7 +58,7 @@ class SimpleCNN(nn.Module):
         x: torch.Tensor,  # images, float N×1×28×28, in [0, 1]
     ) -> torch.Tensor:  # logits, N×n_classes
         if x.shape[1:] != (1, 28, 28) or not x.is_floating_point():
-            raise ValueError(_input_error(x))
+            raise ValueError(_input_error(x, "SimpleCNN"))
         x = F.relu(self.pool(self.conv1(x)))
         x = F.relu(self.pool(self.conv2(x)))
         x = F.relu(self.fc1(x.flatten(1)))
@@ -313,30 +318,32 @@ def summary(
     return Summary(rows, n_params, f"{type(model).__name__} on {_by(in_shape)}")
 
 # %% ../nbs/01_model.ipynb #57a01f48
-def _conv_bn(in_channels, out_channels, kernel_size=3, stride=1):
-    "A convolution that keeps the size or divides it by `stride`, batch norm and ReLU."
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False),
-                         nn.BatchNorm2d(out_channels), nn.ReLU())
+def _conv_bn(in_channels, out_channels, stride=1):
+    "A 3×3 convolution without padding, batch norm and ReLU."
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU())
 
 class AllConvNet(nn.Module):
-    "Convolutions with batch norm and ReLU, strided instead of pooled, then a mean over all positions: digits to logits."
+    "Seven convolutions without padding, batch norm and ReLU between them, one stride instead of pools: digits to logits."
     def __init__(self,
         n_classes: int = 10,  # number of logits
     ):
         super().__init__()
+        _check_classes(n_classes)
         self.features = nn.Sequential(
-            _conv_bn(1, 32, kernel_size=5, stride=2),
-            _conv_bn(32, 32),
-            _conv_bn(32, 64, stride=2),
-            _conv_bn(64, 64),
-            _conv_bn(64, 128, stride=2),
-            _conv_bn(128, 128))
-        self.fc = nn.Linear(128, n_classes)
+            _conv_bn(1, 32),
+            _conv_bn(32, 48, stride=2),
+            _conv_bn(48, 64),
+            _conv_bn(64, 80),
+            _conv_bn(80, 96),
+            _conv_bn(96, 112))
+        self.head = nn.Conv2d(112, n_classes, 4)
 
     def forward(self,
-        x: torch.Tensor,  # images, float N×1×H×W, in [0, 1]
+        x: torch.Tensor,  # images, float N×1×H×W, in [0, 1], at least 28×28
     ) -> torch.Tensor:  # logits, N×n_classes
-        return self.fc(self.features(x).mean((2, 3)))
+        if x.ndim != 4 or x.shape[1] != 1 or x.shape[2] < 28 or x.shape[3] < 28 or not x.is_floating_point():
+            raise ValueError(_input_error(x, "AllConvNet"))
+        return self.head(self.features(x)).mean((2, 3))
 
     @classmethod
     def pretrained(cls):
@@ -362,6 +369,9 @@ def plain_cnn(
     n_classes: int = 10,  # number of logits
 ):
     "Blocks of a 3×3 convolution, 2×2 max pool and ReLU, then one linear layer; for 28×28 images and three blocks: to 1×1."
+    _check_classes(n_classes)
+    if not isinstance(channels, (tuple, list)) or not channels or not all(isinstance(c, int) and c > 0 for c in channels):
+        raise ValueError(f"channels is {channels!r}; expected whole numbers, one for each block, such as (8, 16, 16).")
     blocks = [layer for c_in, c_out in zip((1, *channels), channels)
               for layer in (nn.Conv2d(c_in, c_out, 3), nn.MaxPool2d(2), nn.ReLU())]
     return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(channels[-1], n_classes))

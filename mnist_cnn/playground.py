@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .conv import Widget, inlined
 from .data import load_tensors
 from .model import SimpleCNN
 from .training import evaluating
@@ -152,14 +153,6 @@ def _still(model, digit, classes):
             f"<p>{html.escape(says)} This is a still picture; where scripts run, in a trusted notebook or on the website, you can draw here.</p>")
 
 # %% ../nbs/08_playground.ipynb #87eb20fb
-class _Widget:
-    "HTML that lets a network read what is drawn; notebooks and pages display it"
-    def __init__(self, html, title): self.html, self.title = html, title
-    def _repr_html_(self): return self.html
-    def __repr__(self): return f"Playground: {self.title}"
-
-def _static(name): return (files("mnist_cnn") / "static" / name).read_text(encoding="utf-8")
-
 def _digits():
     "For each class, the first test digit of it"
     x, y = load_tensors(train=False)
@@ -175,6 +168,7 @@ def playground(model=None, # trained: an `nn.Sequential` of standard layers on 1
     if model is None:
         model = SimpleCNN()
         model.load_state_dict((epochs or classic_run())[-1][0])
+    if not isinstance(model, nn.Module): raise TypeError(f"{model!r:.50} is no model; expected an nn.Module, such as SimpleCNN().")
     twin = copy.deepcopy(model).cpu().float()
     states = []
     for i, (state, score) in enumerate(epochs or [(twin.state_dict(), None)]):
@@ -191,7 +185,5 @@ def playground(model=None, # trained: an `nn.Sequential` of standard layers on 1
     data = {"layers": layers, "lengths": [len(a) for a in arrays], "states": states, "classes": classes, "mean": mean, "std": std,
             "folded": folded, "digits": [{"label": c, "pixels": base64.b64encode(d.numpy().tobytes()).decode()} for c, d in digits]}
     data = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return _Widget(f'<div class="mnist-cnn-playground">{_still(twin, digits[0][1], classes)}'
-                      f'<script type="application/json">{data}</script></div>'
-                      f'<style>{_static("playground.css")}</style><script>{_static("playground.js")}</script>',
-                      f"{type(model).__name__}, {sum(map(len, arrays)):,} weights, {len(states)} state{'s'[len(states) == 1:]}")
+    return Widget(f'<div class="mnist-cnn-playground">{_still(twin, digits[0][1], classes)}<script type="application/json">{data}</script></div>'
+                  f'{inlined("playground.css")}{inlined("playground.js")}')

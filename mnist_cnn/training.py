@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['recipes', 'set_seed', 'default_device', 'evaluating', 'device_of', 'Alone', 'Score', 'evaluate', 'Epoch', 'History',
-           'plot_history', 'save_weights', 'load_weights', 'save_checkpoint', 'load_checkpoint', 'OneCycle', 'FlatAdam',
-           'fit', 'Recipe', 'Run', 'run_recipe']
+           'plot_history', 'save_weights', 'load_weights', 'hardware', 'save_checkpoint', 'load_checkpoint', 'OneCycle',
+           'FlatAdam', 'fit', 'Recipe', 'Run', 'run_recipe']
 
 # %% ../nbs/03_training.ipynb #efd7d5f9
-import io, math, platform, random, signal, sys, threading, time, warnings, zipfile
+import hashlib, io, math, os, platform, random, signal, subprocess, sys, threading, time, warnings, zipfile
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import astuple, dataclass, fields
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -31,6 +31,8 @@ from .model import AllConvNet, SimpleCNN, plain_cnn
 # %% ../nbs/03_training.ipynb #2a3f4f35
 def set_seed(seed=42): # for Python's, numpy's and torch's random numbers, on every device
     "Start all random numbers from `seed`"
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2³² − 1.")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -54,6 +56,7 @@ def evaluating(model): # any `nn.Module`
 
 def device_of(model): # any `nn.Module`
     "Where the model's parameters are"
+    if not isinstance(model, torch.nn.Module): raise TypeError(f"{model!r:.50} is no model; expected an nn.Module, such as SimpleCNN().")
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 # %% ../nbs/03_training.ipynb #5d2ff8dd
@@ -82,6 +85,12 @@ class Score:
     accuracy: float # share of right answers, 0 to 1
     n: int # samples
 
+def _check_targets(model, logits, y):
+    "Raise a `ValueError` unless there is a logit for each target; here, since a GPU would only stop"
+    if logits.ndim != 2: raise ValueError(f"{type(model).__name__} gives {tuple(logits.shape)}; expected logits N×classes.")
+    if y.max() >= logits.shape[1]:
+        raise ValueError(f"a target is {y.max()}, but {type(model).__name__} has logits for the classes 0 to {logits.shape[1] - 1} only.")
+
 def evaluate(model, # gives logits N×classes
              batches, # anything that yields (xb, yb); `Batches` are taken in order and in a quick size
              group=Alone(), # processes of which each has its share of the batches
@@ -97,11 +106,13 @@ def evaluate(model, # gives logits N×classes
         for xb, yb in batches:
             xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
             logits = answer(xb)
+            if not n and isinstance(batches, Batches): _check_targets(model, logits, batches.y)
             total += F.cross_entropy(logits.float(), yb, reduction="sum")
             right += (logits.argmax(1) == yb).sum()
             n += len(yb)
     total, right, n = group.sum(float(total), int(right), n)
     if not n: raise ValueError("there are no batches to evaluate on.")
+    if not math.isfinite(total): raise FloatingPointError(f"the loss is {total}: are all pixels and all weights finite?")
     return Score(total / n, right / n, int(n))
 
 # %% ../nbs/03_training.ipynb #90de4b2d
@@ -116,7 +127,11 @@ class Epoch:
 
 class History:
     "What happened in a run: its epochs, as rows, as a table and as a plot"
-    def __init__(self, epochs=()): self.epochs = list(epochs)
+    def __init__(self,
+                 epochs=(), # `Epoch`s
+                 settings=None, # of the run: a dict of plain values
+                 made_with=None): # versions and the like: a dict of plain values
+        self.epochs, self.settings, self.made_with = list(epochs), settings or {}, made_with or {}
     def __len__(self): return len(self.epochs)
     def __getitem__(self, i): return self.epochs[i]
     @property
@@ -243,11 +258,42 @@ def _remaining(batches, begun, n_done, device):
     return rest
 
 # %% ../nbs/03_training.ipynb #bbf64c53
+@cache
+def _git():
+    "The revision of the package, if it is used where it is edited, and whether it has been changed since; else None"
+    root = Path(mnist_cnn.__file__).parents[1]
+    if not (root / ".git").exists(): return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try: return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip() or None
+    except (OSError, subprocess.TimeoutExpired): return None
+
+@cache
+def _processor():
+    "What the processor is called"
+    try: lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError: lines = []
+    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+
+def hardware(device="cpu"): # whose
+    "The processor or GPU and the versions that matter, as a dictionary"
+    device = torch.device(device)
+    found = {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+             "instructions": torch.backends.cpu.get_cpu_capability()}
+    if device.type == "cuda": found["gpu"] = torch.cuda.get_device_name(device)
+    return found | {"python": platform.python_version(), "torch": str(torch.__version__), "mnist_cnn": mnist_cnn.__version__}
+
 def _made_with(device, kernels, n_ranks):
     "What decides, besides the settings of a run, how its sums are rounded"
-    return {"Python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__,
-            "mnist_cnn": mnist_cnn.__version__, "device": device.type, "processor": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads(), "processes": n_ranks, "kernels": kernels is not None}
+    return hardware(device) | {"numpy": np.__version__, "git": _git(), "device": device.type, "processes": n_ranks, "kernels": kernels is not None}
+
+def _checksum(batches):
+    "Of all images and targets, the first 16 digits of their SHA-256; None unless they are `Batches`"
+    if not isinstance(batches, Batches): return None
+    digest = hashlib.sha256()
+    for t in (batches.x, batches.y):
+        digest.update(f"{t.dtype} {tuple(t.shape)}".encode())
+        digest.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 def save_checkpoint(path, # file to write; until it is whole, an older one stays
                     model, opt, # of the run
@@ -288,7 +334,7 @@ def _check_resumable(state, path, model, run):
 def _warn_of_rounding(state, path, made_with):
     "Warn if a run goes on where sums may be rounded in another way"
     was = state["made_with"]
-    other = [f"{k} {v}, was {was.get(k)}" for k, v in made_with.items() if v != was.get(k) and k not in ("Python", "numpy")]
+    other = [f"{k} {v}, was {was.get(k)}" for k, v in made_with.items() if v != was.get(k) and k not in ("python", "numpy", "git", "cores")]
     if other:
         warnings.warn(f"{path}: the run goes on under other conditions ({'; '.join(other)}): its weights may differ, "
                       "in the last digits, from those of a run that never stopped.", stacklevel=3)
@@ -313,6 +359,9 @@ def _interruptible(wanted):
 class OneCycle:
     "What a learning rate is multiplied by: straight up from 0 to 1, then down to 0 along half a cosine"
     warmup: float = 0.1 # share of the run in which it rises
+
+    def __post_init__(self):
+        if not 0 <= self.warmup < 1: raise ValueError(f"warmup is {self.warmup!r}; expected a share of the run, from 0 to below 1.")
 
     def __call__(self, t): # share of the run that is done, 0 to 1
         if t < self.warmup: return t / self.warmup
@@ -391,6 +440,33 @@ class FlatAdam:
         "Give each parameter a tensor of its own again, and no gradient"
         for p in self.params: p.data, p.grad = p.data.clone(), None
 
+# %% ../nbs/03_training.ipynb #c99729c7
+def _check_run(model, train, valid, n_epochs, lr, schedule, weight_decay, average, autocast, opt, every, checkpoint, resume):
+    "Raise an error that says what was given and what is expected, unless these arguments of `fit` fit together"
+    def whole(value, least): return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    device_of(model)  # an error if it is no model
+    for name, value in ("train", train), ("valid", valid):
+        if value is None and name == "valid": continue
+        if isinstance(value, torch.Tensor) or not hasattr(value, "__iter__") or not hasattr(value, "__len__"):
+            raise TypeError(f"{name} is {value!r:.50}; expected batches (xb, yb), from Batches or a DataLoader.")
+    if not len(train): raise ValueError("train has no batches; expected at least one.")
+    if not whole(n_epochs, 0): raise ValueError(f"n_epochs is {n_epochs!r}; expected a whole number, 0 or more.")
+    if not whole(every, 1): raise ValueError(f"every is {every!r}; expected a whole number of epochs, 1 or more.")
+    for name, value in ("lr", lr), ("weight_decay", weight_decay), ("average", 0.5 if average is None else average):
+        if isinstance(value, bool) or not isinstance(value, (int, float)): raise TypeError(f"{name} is {value!r}; expected a number.")
+    if opt is None and not 0 < lr < float("inf"): raise ValueError(f"lr is {lr!r}; expected a positive number such as 1e-3.")
+    if not 0 <= weight_decay < float("inf"): raise ValueError(f"weight_decay is {weight_decay!r}; expected a number, 0 or more.")
+    if average is not None and not 0 < average < 1:
+        raise ValueError(f"average is {average!r}; expected a share between 0 and 1, such as 0.999.")
+    if schedule is not None and not callable(schedule): raise TypeError(f"schedule is {schedule!r}; expected a function, such as OneCycle().")
+    if opt and (schedule or weight_decay):
+        raise ValueError("schedule and weight_decay are of fit's own Adam; with an optimizer of your own, set them there.")
+    if opt is None and not any(p.requires_grad for p in model.parameters()): raise ValueError(f"{type(model).__name__} has no parameters to train.")
+    if autocast is not None and not isinstance(autocast, torch.dtype):
+        raise TypeError(f"autocast is {autocast!r}; expected a type of number, such as torch.bfloat16.")
+    if resume and not checkpoint: raise ValueError("resume needs the checkpoint to go on from: its file's name.")
+    if checkpoint and Path(checkpoint).is_dir(): raise IsADirectoryError(f"{checkpoint}: is a folder; give the name of a file for the checkpoint.")
+
 # %% ../nbs/03_training.ipynb #91cdf0f3
 def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in place
         train, # what yields batches (xb, yb) and has a length: `Batches`, a `DataLoader`
@@ -412,27 +488,19 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
         settings=None, # what else a run must have to go on from `checkpoint`: a dict of plain values, such as the seed
         group=None): # of processes that train together, from `mnist_cnn.distributed`; None: this one alone
     "Train `model` and return its `History`; `FloatingPointError` if the loss becomes NaN or infinite"
-    if isinstance(n_epochs, bool) or not isinstance(n_epochs, int) or n_epochs < 0:
-        raise ValueError(f"n_epochs is {n_epochs!r}; expected a whole number, 0 or more.")
-    if opt is None and not 0 < lr < float("inf"):
-        raise ValueError(f"lr is {lr!r}; expected a positive number such as 1e-3.")
-    if opt and (schedule or weight_decay):
-        raise ValueError("schedule and weight_decay are of fit's own Adam; with an optimizer of your own, set them there.")
-    if average is not None and not 0 < average < 1:
-        raise ValueError(f"average is {average!r}; expected a share between 0 and 1, such as 0.999.")
-    if resume and not checkpoint: raise ValueError("resume needs the checkpoint to go on from: its file's name.")
+    _check_run(model, train, valid, n_epochs, lr, schedule, weight_decay, average, autocast, opt, every, checkpoint, resume)
     device, group = torch.device(device or default_device()), group or Alone()
     train, valid = group.share(train), group.share(valid) if valid else None
     first = group.rank == 0
     run = {"n_epochs": n_epochs, "batches": len(train), "optimizer": type(opt).__name__ if opt else "Adam",
            "lr": None if opt else lr, "schedule": schedule and f"{schedule} over {n_epochs} epochs",
            "weight_decay": weight_decay or None, "average": average, "autocast": autocast and str(autocast),
-           "augment": getattr(train, "augment", None) and str(train.augment), **(settings or {})}
+           "augment": getattr(train, "augment", None) and str(train.augment), "SHA-256 of the data": _checksum(train), **(settings or {})}
     state = group.same(load_checkpoint(checkpoint) if resume and first and Path(checkpoint).exists() else None)
     if state: _check_resumable(state, checkpoint, model, run)
     if group.n_ranks > 1 and not state: model.load_state_dict(group.same(_on_cpu(model)))
     model.to(device)
-    history = History()
+    history = History(settings=run)
     bar = tqdm(total=n_epochs * len(train), disable=not (first and (_live() if progress is None else progress)),
                leave=False, unit="batch", dynamic_ncols=True)
 
@@ -459,7 +527,7 @@ def fit(model, # any `nn.Module` that gives logits N×classes; it is trained in 
         kernels = None
         if opt is None and loss_fn is F.cross_entropy and not autocast:  # a run goes on with them if it began with them
             kernels = _kernels(model, train, n_epochs if not state else float("inf") if state["made_with"]["kernels"] else 0)
-        made_with = _made_with(device, kernels, group.n_ranks)
+        history.made_with = made_with = _made_with(device, kernels, group.n_ranks)
         if opt is None:
             opt = FlatAdam([p for p in model.parameters() if p.requires_grad], lr, weight_decay=weight_decay)
             at_end.callback(opt.release)
@@ -588,8 +656,8 @@ recipes = {
     "classic": Recipe(),
     "best": Recipe(n_epochs=60, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.9995,
                    augment=_light, every=60),
-    "large": Recipe(AllConvNet, n_epochs=25, bs=128, lr=5e-3, schedule=OneCycle(0.2), weight_decay=0.05, average=0.999,
-                    augment=Augment(shift=1.5, rotate=12, scale=0.12, shear=0.1, elastic=0.6), autocast=torch.bfloat16, every=25),
+    "large": Recipe(AllConvNet, n_epochs=50, bs=128, lr=5e-3, schedule=OneCycle(0.2), weight_decay=0.05, average=0.999,
+                    augment=Augment(shift=2.5, rotate=15, scale=0.15, shear=0.15, elastic=0.6), autocast=torch.bfloat16, every=50),
     "1k": _plain(8, 8, 8, augment=None),
     "3k": _plain(8, 16, 16, augment=None),
     "10k": _plain(16, 24, 32, augment=_light),

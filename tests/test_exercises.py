@@ -3,7 +3,7 @@ import random, re
 
 import pytest
 
-from mnist_cnn.exercises import Choice, Numbers, Trial, _look, _page, check, exercises
+from mnist_cnn.exercises import Choice, Numbers, _look, _page, check, exercises
 
 ALL = [(chapter, n, e) for chapter, them in exercises.items() for n, e in enumerate(them, 1)]
 NUMBERS, CHOICES = [[t for t in ALL if isinstance(t[2], kind)] for kind in (Numbers, Choice)]

@@ -7,7 +7,7 @@ import pytest, torch
 import torch.nn.functional as F
 
 from conftest import open_widgets
-from mnist_cnn.conv import _lean, _most, explore_conv, find_conv, out_size, transposed_out_size
+from mnist_cnn.conv import _most, explore_conv, find_conv, inlined, out_size, transposed_out_size
 from mnist_cnn.data import load_tensors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +125,7 @@ def test_notebook_holds_this_script():
     pages = [''.join(o['data']['text/html']) for c in cells for o in c.get('outputs', []) if 'explore-conv' in ''.join(o.get('data', {}).get('text/html', ''))]
     assert pages
     for page in pages:
-        assert _lean('explore_conv.js') in page and _lean('explore_conv.css') in page, 'nbdev-test nbs/00_conv.ipynb --save'
+        assert inlined('explore_conv.js') in page and inlined('explore_conv.css') in page, 'nbdev-test nbs/00_conv.ipynb --save'
 
 
 # ---- on the built site, as a person uses it

@@ -59,19 +59,23 @@ def test_nobody_can_be_told(few, tmp_path):
 
 
 def test_two_runs_in_one_folder(few, tmp_path):
-    "With the same names: both come to their ends, and what is left is whole, and of one of them"
+    "With names of their own both come to their ends; with the same, the second is refused at once and the first does not notice"
     alone = {}
     for seed in "12":
         assert start(*words(few, tmp_path / seed / "CNN.pt", "--seed", seed)).wait(60) == 0
         alone[seed] = weights(tmp_path / seed / "CNN.pt")
     together = tmp_path / "together"
-    runs = [start(*words(few, together / "CNN.pt", "--seed", seed)) for seed in "12"]
-    for process in runs:
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 0 and err == ""
-    kept, epochs = whole(together)
-    assert kept in alone.values() and epochs == N_EPOCHS
-    assert sorted(p.name for p in together.iterdir()) == ["CNN.checkpoint", "CNN.png", "CNN.pt"]
+    runs = {(name, seed): start(*words(few, together / f"{name}.pt", "--seed", seed)) for name in ("CNN", "other") for seed in "12"}
+    ended = {"CNN": {}, "other": {}}
+    for (name, seed), process in runs.items():
+        _, err = process.communicate(timeout=120)
+        ended[name][seed] = process.returncode
+        if process.returncode: assert err.startswith(f"mnist-cnn: error: {together / name}.pt: another run is writing to it.") and err.count("\n") == 1
+    for name, codes in ended.items():
+        went, = [seed for seed, code in codes.items() if code == 0]
+        assert sorted(codes.values()) == [0, 1] and weights(together / f"{name}.pt") == alone[went]
+    assert whole(together)[1] == N_EPOCHS
+    assert sorted(p.name for p in together.iterdir()) == [f"{name}.{kind}" for name in ("CNN", "other") for kind in ("checkpoint", "png", "pt")]
 
 
 class Growing(nn.Module):

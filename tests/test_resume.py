@@ -139,7 +139,7 @@ def test_killed_while_it_writes(train, whole, tmp_path):
     assert len(left) == 1
     left[0].write_bytes(b"nonsense")
     said = run(*train, out, "--resume")
-    assert "2 of 4 epochs" in said.splitlines()[0]
+    assert "2 of 4 epochs" in said.splitlines()[0] and not left[0].exists()
     assert told(said) == whole[1] and weights(out) == whole[0]
 
 
@@ -161,7 +161,7 @@ def test_another_run_is_refused(train, stopped, tmp_path):
     shutil.copy(stopped[0], checkpoint)
     args = ["train", "--device", "cpu", "--out", tmp_path / "CNN.pt", "--resume", "--lr", 0.01, "--seed", 1]  # on the whole of MNIST
     complaint = run(*args, code=1).splitlines()[-1]
-    assert str(checkpoint) in complaint and complaint.count("SHA-256 of the digits") == 2
+    assert str(checkpoint) in complaint and complaint.count("SHA-256 of the data") == 2
     for text in ("batches 157", "; this one has", "batches 3750", "lr 0.01", "seed 1"): assert text in complaint
     assert checkpoint.read_bytes() == stopped[0].read_bytes()
 

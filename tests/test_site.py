@@ -222,7 +222,8 @@ def test_narrow_menu(tab):
 
 
 def test_llms(site):
-    "`llms.txt` lists every page in order, and every copy it names is there."
-    names = re.findall(r'\]\((.+?)\.llms\.md\)', (site/'llms.txt').read_text(encoding='utf-8'))
+    "`llms.txt` lists every page in order, each with what it is about, and every copy it names is there."
+    lines = (site/'llms.txt').read_text(encoding='utf-8').partition('\n- ')[2].splitlines()
+    names = [re.search(r'\]\((.+?)\.llms\.md\): \S', l)[1] for l in lines]
     assert names == list(PAGES)
     assert all((site/f'{n}.llms.md').is_file() for n in names)

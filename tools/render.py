@@ -248,8 +248,13 @@ def words(md):
 
 
 def order_llms(site, order):
-    "List the pages in `llms.txt` in the order of the sidebar; smalldocs takes that of the alphabet."
+    "List the pages in `llms.txt` in the order of the sidebar, where smalldocs takes that of the alphabet, each with what it is about."
     head, _, pages = (site/'llms.txt').read_text(encoding='utf-8').partition('\n- ')
-    place = {f'({n}.llms.md)': i for i, n in enumerate(order)}
-    lines = sorted(('- ' + pages).splitlines(), key=lambda l: place.get(l[l.rfind('('):], len(order)))
+    place = {f'{n}.llms.md': i for i, n in enumerate(order)}
+    def name(line): return line[line.rfind('(') + 1:-1]
+    def about(line):
+        page = (site/name(line)).with_suffix('').with_suffix('.html').read_text(encoding='utf-8')
+        found = re.search(r'<meta name="description" content="(.*?)">', page)
+        return f'{line}: {html.unescape(found[1])}' if found else line
+    lines = map(about, sorted(('- ' + pages).splitlines(), key=lambda l: place.get(name(l), len(order))))
     (site/'llms.txt').write_text('\n'.join([head, *lines, '']), encoding='utf-8')

@@ -88,6 +88,7 @@ function prepare({pixels, width, height}) {
   const sides = [bottom - top + 1, cut.width], longest = Math.max(...sides);
   const [h, w] = sides.map(n => Math.max(1, rint(20 * n / longest)));
   const small = resize(cut, w, h, longest > 20 ? box : bicubic), brightest = small.reduce((a, b) => Math.max(a, b), 0);
+  if (!brightest) return null;  // only specks, far apart
   const masses = [new Float64Array(h), new Float64Array(w)];
   small.forEach((v, i) => { masses[0][Math.floor(i / w)] += v; masses[1][i % w] += v; });
   const [y0, x0] = masses.map(mass => {  // where a side with this much ink in each row begins if its centre is to be at 14

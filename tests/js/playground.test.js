@@ -43,6 +43,12 @@ test('a unit depends on the pixels that it is said to see, and on no others', ()
   }
 });
 
+test('specks far apart are no digit, as for prepare_image', () => {
+  const pixels = new Float64Array(1000 * 1000);
+  pixels[5005] = pixels[994994] = 1;
+  assert.equal(p.prepare({pixels, width: 1000, height: 1000}), null);
+});
+
 test('images are prepared as prepare_image prepares them', () => {
   let same = 0, n = 0;
   for (const {pixels, width, height, prepared} of python.images) p.prepare({pixels, width, height}).forEach((v, i) => {
