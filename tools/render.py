@@ -254,7 +254,7 @@ def order_llms(site, order):
     def name(line): return line[line.rfind('(') + 1:-1]
     def about(line):
         page = (site/name(line)).with_suffix('').with_suffix('.html').read_text(encoding='utf-8')
-        found = re.search(r'<meta name="description" content="(.*?)">', page)
-        return f'{line}: {html.unescape(found[1])}' if found else line
+        found = re.search(r'''<meta name="description" content=(["'])(.*?)\1>''', page)
+        return f'{line}: {html.unescape(found[2])}' if found else line
     lines = map(about, sorted(('- ' + pages).splitlines(), key=lambda l: place.get(name(l), len(order))))
     (site/'llms.txt').write_text('\n'.join([head, *lines, '']), encoding='utf-8')
