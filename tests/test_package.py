@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = [["conv"], ["model"], ["data", "kernels"], ["training"], ["evaluation"], ["interpretation", "speed", "distributed", "playground"], ["cli"]]
+LAYERS = [["conv"], ["model"], ["data", "kernels"], ["training"], ["evaluation"], ["interpretation", "speed", "distributed", "playground"], ["cli"], ["exercises"]]
 RANK = {name: i for i, names in enumerate(LAYERS) for name in names}
 
 
@@ -69,7 +69,7 @@ def test_wheel_holds_what_it_should(wheel):
         assert all(z.read(n) == (ROOT / n).read_bytes() for n in PACKAGE)
     assert metadata["License-Expression"] == "Apache-2.0 AND CC-BY-SA-3.0" and metadata.get_all("License-File") == ["LICENSE", "LICENSE-MNIST"]
     assert metadata["Requires-Python"] == ">=3.11" and metadata["Version"] == version() and "Author" in metadata
-    assert {re.split("[>=<]", r)[0] for r in metadata.get_all("Requires-Dist") if "extra" not in r} == {"torch", "torchvision", "numpy", "matplotlib", "pillow", "safetensors", "tqdm"}
+    assert {re.split("[>=<]", r)[0] for r in metadata.get_all("Requires-Dist") if "extra" not in r} == {"torch", "torchvision", "numpy", "matplotlib", "pillow", "safetensors", "tqdm", "filelock"}
 
 
 def test_sdist_holds_what_it_should(built):

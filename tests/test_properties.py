@@ -153,7 +153,7 @@ def test_every_sample_once_in_each_pass(n, bs, shuffle, drop_last, n_ranks, chun
 def test_pixels_of_batches(n, bs, mean, std, seed):
     "Bytes become floats from 0 to 1, then normalised; `with_bs` gives the same in batches of another size"
     x = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (n, 1, 2, 3), np.uint8))
-    batches = Batches(x, torch.zeros(n), bs, mean=mean, std=std)
+    batches = Batches(x, torch.zeros(n, dtype=torch.long), bs, mean=mean, std=std)
     expected = (x.double() / 255 - mean) / std
     for b in (batches, batches.with_bs(bs + 3)):
         found = torch.cat([xb for xb, _ in b])
