@@ -205,11 +205,11 @@ class Batches:
                  share=(0, 1), # (r, n): of each batch only each n-th sample, from the r-th on, for one of n processes
                  augment=None): # changes the images of each pass: a function of float images in [0, 1] and a generator, as `Augment` is
         x, y = torch.as_tensor(x), torch.as_tensor(y)
-        if len(x) != len(y):
-            raise ValueError(f"{len(x):,} images but {len(y):,} targets; expected one target for each image.")
         if not x.ndim or y.ndim != 1 or y.is_floating_point():
             raise ValueError(f"the images are {tuple(x.shape)}, the targets {str(y.dtype).removeprefix('torch.')} {tuple(y.shape)}; expected "
                              "N×C×H×W, and a whole number for each.")
+        if len(x) != len(y):
+            raise ValueError(f"{len(x):,} images but {len(y):,} targets; expected one target for each image.")
         if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1:
             raise ValueError(f"bs is {bs!r}; expected a whole number of samples, 1 or more.")
         if not len(x): raise ValueError("the data is empty; expected at least one sample.")
@@ -323,8 +323,8 @@ def _grey(image):
         if image.mode[0] not in "IF": image = image.convert("L")
         image = np.asarray(image)
     try: a = np.asarray(image, dtype=np.float64)
-    except (TypeError, ValueError): a = np.empty(0)
-    if not a.ndim or not a.size and a.ndim == 1: raise ValueError(f"{image!r:.50} is no image; expected a file's path, a PIL image or an array H×W.")
+    except (TypeError, ValueError): a = np.float64()  # without dimensions, as a number is
+    if not a.ndim: raise ValueError(f"{image!r:.50} is no image; expected a file's path, a PIL image or an array H×W.")
     a = a.reshape(a.shape[1:]) if a.ndim == 3 and a.shape[0] == 1 else a
     if a.ndim != 2 or not a.size:
         raise ValueError(f"the image has the shape {'×'.join(map(str, a.shape))}; expected H×W, or 1×H×W.")

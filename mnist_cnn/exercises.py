@@ -9,7 +9,6 @@ __all__ = ['exercises', 'Numbers', 'Choice', 'Trial', 'Verdict', 'check']
 import html, json, re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 
 # %% ../nbs/11_exercises.ipynb #8201e2bd
 def _tokens(text):
@@ -41,7 +40,6 @@ class Numbers:
     within: float = 0. # how far each may be off
     any_order: bool = False # do they not have an order of their own?
     hints: tuple = () # of pairs: a number that is wrong, and what to say of it
-    why: str = "" # what to add when the answer is right
 
     def fault(self, answer): # numbers in any arrangement, or a text with them
         "What is wrong with an answer, or an empty text"
@@ -68,7 +66,6 @@ class Choice:
     "One of several is to be chosen"
     asks: str # what is to be chosen
     options: dict # each, and what speaks against it: nothing for the right one
-    why: str = "" # what to add when the answer is right
 
     def fault(self, answer): # an option, or its number from 1
         "What is wrong with an answer, or an empty text"
@@ -84,7 +81,6 @@ class Trial:
     "Something that is tried out is asked for"
     asks: str # what is to be given
     test: Callable # of the answer, and of what else it needs by name: gives what is wrong, or nothing
-    why: str = "" # what to add when the answer is right
 
     def fault(self, answer, **given): # what to try; what the test needs besides
         "What is wrong with an answer, or an empty text"
@@ -385,7 +381,7 @@ def _page(exercise):
         return f'<div class="mcx">{head}<p>Where Python runs, put it in place of the dots, and it is tried out.</p></div>'
     if isinstance(exercise, Choice): held = {"options": list(exercise.options.items())}
     else: held = {k: getattr(exercise, k) for k in ("asks", "right", "within", "any_order", "hints")}
-    return f'<div class="mcx" data-exercise="{html.escape(json.dumps(held | {"why": exercise.why}, ensure_ascii=False))}">{head}</div>'
+    return f'<div class="mcx" data-exercise="{html.escape(json.dumps(held, ensure_ascii=False))}">{head}</div>'
 
 def _look():
     "The style and the script of the fields"
@@ -402,7 +398,7 @@ class Verdict:
 
     def __repr__(self):
         if self.fault is None: return f"Put in place of the dots: {self.exercise.asks}."
-        return f"Not yet. {self.fault}" if self.fault else f"Right. {self.exercise.why}".strip()
+        return f"Not yet. {self.fault}" if self.fault else "Right."
 
     def _repr_html_(self):
         return _page(self.exercise) + _look() if self.fault is None else f"<p>{html.escape(repr(self))}</p>"

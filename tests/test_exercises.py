@@ -68,7 +68,8 @@ def test_each_page_has_a_field_for_each_exercise(site, chapter):
     html = (site/f'{chapter}.html').read_text(encoding='utf-8')
     at = [html.find(_page(e)) for e in exercises[chapter]]
     assert min(at) > 0 and at == sorted(at), at
-    assert len(re.findall(r'<script src="widgets/[0-9a-f]+.js" defer>', html)) >= 1
+    scripts = [(site/name).read_text(encoding='utf-8') for name in re.findall(r'<script src="(widgets/[0-9a-f]+.js)" defer>', html)]
+    assert sum('.mcx[data-exercise]' in script for script in scripts) == 1 and '.mcx[data-exercise]' not in html
 
 
 def test_a_person_answers_on_the_page(address, chromium):

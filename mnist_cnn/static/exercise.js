@@ -32,7 +32,7 @@
     const exercise = JSON.parse(box.dataset.exercise), said = Object.assign(document.createElement('output'), { ariaLive: 'polite' });
     const say = wrong => {
       box.dataset.right = wrong ? 'no' : 'yes';
-      said.textContent = wrong ? `Not yet. ${wrong}` : `Right. ${exercise.why}`.trim();
+      said.textContent = wrong ? `Not yet. ${wrong}` : 'Right.';
     };
     const add = (parent, tag, rest) => parent.appendChild(Object.assign(document.createElement(tag), rest));
     const label = box.querySelector('p');
