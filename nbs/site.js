@@ -16,3 +16,9 @@
   addEventListener('resize', soon);
   document.addEventListener('toggle', soon, true);  // an answer that opens may hold what scrolls
 })();
+
+// What an answer prints belongs to the answer: it opens with it. A widget stays, since it gives nothing away.
+for (const answer of document.querySelectorAll('main .cell > details.code-fold'))
+  if (answer.querySelector('summary').textContent.trim() === 'Answer')
+    for (const output of [...answer.parentElement.children])
+      if (output.className.includes('cell-output') && !output.querySelector('.mnist-cnn-playground')) answer.append(output);

@@ -84,3 +84,13 @@ def test_a_person_answers_on_the_page(address, chromium):
         field.press('Enter')
         assert box.locator('output').inner_text() == 'Right.'
         assert page.url == f'{address}/conv.html'
+
+
+def test_an_answer_shows_what_it_prints_only_when_it_is_opened(address, chromium):
+    with chromium.new_page() as page:
+        page.goto(f'{address}/evaluation.html')
+        cell = page.locator('.cell', has_text='They overlap: by these two numbers').last
+        said = cell.get_by_text('They overlap: by these two numbers').last
+        assert not said.is_visible()
+        cell.locator('summary').click()
+        said.wait_for(state='visible')
