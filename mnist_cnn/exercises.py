@@ -224,7 +224,7 @@ exercises["evaluation"] = [
     Numbers("the lower and upper end for 9,900, then for 9,890", (0.9879, 0.9918, 0.9868, 0.9909), within=1e-4,
             hints=((0.98805, "That is 1.96 standard deviations to both sides; close to 1, Wilson's interval is not symmetric."),)),
     Numbers("the number of digits", (40_000,), within=400, hints=((20_000, "The width goes with the square root of the number."),)),
-    Numbers("p", (0.0213,), within=1e-3, hints=((0.0106, "It counts both sides: twice as much."),)),
+    Numbers("the p-value", (0.0213,), within=1e-3, hints=((0.0106, "It counts both sides: twice as much."),)),
     Trial("the class, and what it is taken for", _hardest),
     Trial("the threshold", _sure_enough),
     Choice("how the accuracy falls when the digits move up, against to the right", {

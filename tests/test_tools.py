@@ -96,6 +96,8 @@ def no_outputs(p): write(p/'nbs/02_bare.ipynb', *(cell('code', f'x = {i}') for i
 def import_amid(p): write(p/'nbs/03_mixed.ipynb', cell('code', 'import math\nx = math.pi'))
 
 def half_folded(p): write(p/'nbs/04_fold.ipynb', cell('code', '#| code-fold: true\n1'))
+def open_answer(p):
+    write(p/'nbs/05_answer.ipynb', {**cell('code', '#| code-fold: true\n#| code-summary: "Answer"\n1'), 'metadata': {'jupyter': {'source_hidden': True}}})
 
 
 @pytest.mark.parametrize('faults', [
@@ -104,7 +106,7 @@ def half_folded(p): write(p/'nbs/04_fold.ipynb', cell('code', '#| code-fold: tru
      (stale_readme, 'README.md', 'python tools/readme.py'), (unclean, 'nbs/00_conv.ipynb', 'nbdev-clean'),
      (orphan, 'mnist_cnn/old.py', 'git rm mnist_cnn/old.py'),
      (import_amid, 'nbs/03_mixed.ipynb', 'give the import a cell of its own'),
-     (half_folded, 'nbs/04_fold.ipynb', 'python tools/fold.py'),
+     (half_folded, 'nbs/04_fold.ipynb', 'python tools/fold.py'), (open_answer, 'nbs/05_answer.ipynb', 'python tools/fold.py'),
      (error, 'nbs/01_error.ipynb', 'nbdev-test nbs/01_error.ipynb --save'),
      (no_outputs, 'nbs/02_bare.ipynb', 'nbdev-test nbs/02_bare.ipynb --save')]], ids=['changed', 'all-else'])
 def test_out_of_step(project, faults):
@@ -121,7 +123,7 @@ def test_out_of_step(project, faults):
 
 def test_fold(project):
     "The command that the check names for half folded cells mends them, and leaves a clean notebook."
-    half_folded(project)
+    half_folded(project), open_answer(project)
     assert run(project, 'tools/fold.py').returncode == 0
     done = run(project, 'tools/check.py')
     assert done.returncode == 0, done.stderr

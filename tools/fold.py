@@ -1,15 +1,20 @@
-"""Fold in JupyterLab what the site folds: `python tools/fold.py` hides the code of every cell with `#| code-fold: true`."""
+"""Fold in JupyterLab what the site folds: `python tools/fold.py` hides the code of every cell with `#| code-fold: true`, and what an answer prints."""
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDED = re.compile(r'^#\| *code-fold: *true', re.M)
+FOLDED, ANSWER = (re.compile(rf'^#\| *{option}', re.M) for option in ('code-fold: *true', 'code-summary: *"?Answer'))
 
+
+def folds(cell):
+    "What JupyterLab is to hide of a cell, as its metadata say it."
+    source = ''.join(cell['source'])
+    if cell['cell_type'] != 'code' or not FOLDED.search(source): return {}
+    return {'source_hidden': True} | ({'outputs_hidden': True} if ANSWER.search(source) else {})
 
 def half_folded(cell):
     "Whether a cell is folded on the site but open in JupyterLab."
-    return (cell['cell_type'] == 'code' and FOLDED.search(''.join(cell['source'])) is not None
-            and not cell['metadata'].get('jupyter', {}).get('source_hidden'))
+    return not folds(cell).items() <= cell['metadata'].get('jupyter', {}).items()
 
 
 def main():
@@ -17,7 +22,7 @@ def main():
     for path in sorted((ROOT/'nbs').glob('*.ipynb')):
         nb = read_nb(path)
         cells = [c for c in nb.cells if half_folded(c)]
-        for c in cells: c.metadata['jupyter'] = {**c.metadata.get('jupyter', {}), 'source_hidden': True}
+        for c in cells: c.metadata['jupyter'] = {**c.metadata.get('jupyter', {}), **folds(c)}
         if cells: write_nb(nb, path)
 
 
