@@ -45,10 +45,10 @@ less well. Its probabilities have not been calibrated. It is made for teaching, 
 """
 VALIDATION = """The recipe was chosen by trials on the first 50,000 training digits, measured on the last 10,000. Then it was trained anew on all
 60,000, once for each seed, and the test set was read once at the end of each of these runs. Nothing was changed afterwards."""
-EARLIER = {'large': """
+EARLIER = """
 
-Two earlier forms of this recipe had been measured on the test set before and fell short of its aim: another network (99.61%, one seed) and
-this one with 50 epochs (99.680 ± 0.035%, three seeds). What came next was decided by trials on the validation digits."""}
+Earlier forms of this recipe had been measured on the test set before and fell short of its aim: {}. What came next was decided by trials on
+the validation digits."""
 
 
 def main():
@@ -66,12 +66,14 @@ def main():
         seeds = [r['seed'] for r in entry['runs']]
         spread = f'{entry["mean"]:.3%} ± {entry["sd"]:.3%}, mean and standard deviation over {len(seeds)} seeds ({", ".join(map(str, seeds))})' \
             if len(seeds) > 1 else 'one run only (n = 1): how much seeds differ has not been measured'
+        earlier = '; '.join(f'{e["parameters"]:,} parameters, {e["settings"]["n_epochs"]} epochs, {e["mean"]:.3%} (n = {e["n"]})'
+                            for e in found['earlier'].get(recipe, []))
         card = CARD.format(
             name=name, n_params=sum(p.numel() for p in model.parameters()), recipe=recipe, seed=SEED, test=measured, n=run['n'],
             command=f'mnist-cnn study {recipe} --seeds {" ".join(map(str, seeds))} --json results/recipes.json --save runs',
             settings=', '.join(f'{k} {v}' for k, v in entry['settings'].items() if v and k not in ('network', 'every')),
             low=low, high=high, spread=spread, sha256=sha256,
-            minutes=run['processor_seconds'] / 60, date=run['date'], validation=VALIDATION + EARLIER.get(recipe, ''), **run['made with'])
+            minutes=run['processor_seconds'] / 60, date=run['date'], validation=VALIDATION + (EARLIER.format(earlier) if earlier else ''), **run['made with'])
         with atomic_write(FOLDER/f'{name}.safetensors') as f: f.write(held)
         with atomic_write(FOLDER/f'{name}.md') as f: f.write(card.encode())
         print(f'{name}: {measured:.2%}, {len(held):,} bytes')
