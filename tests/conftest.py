@@ -48,7 +48,7 @@ def lab(tmp_path_factory):
     "Where a JupyterLab shows the widgets: for each of their notebooks a copy, trusted, of the cells whose outputs hold them."
     folder = tmp_path_factory.mktemp('lab')
     env = {**os.environ, 'JUPYTER_DATA_DIR': str(folder/'.data'), 'JUPYTER_CONFIG_DIR': str(folder/'.config'), 'IPYTHONDIR': str(folder/'.ipython')}
-    for name in '00_conv', '08_playground', 'index':
+    for name in '01_conv', '36_playground', 'index':
         nb = json.loads((ROOT/f'nbs/{name}.ipynb').read_text(encoding='utf-8'))
         nb['cells'] = [c for c in nb['cells'] if any(re.search('class="(explore-conv|mnist-cnn-playground)"', ''.join(o.get('data', {}).get('text/html', '')))
                                                      for o in c.get('outputs', []))]

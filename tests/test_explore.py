@@ -121,11 +121,11 @@ def test_script_in_node(tmp_path):
 
 def test_notebook_holds_this_script():
     "The outputs in the notebook were made with the script and the style as they are now."
-    cells = json.loads((ROOT/'nbs/00_conv.ipynb').read_text(encoding='utf-8'))['cells']
+    cells = json.loads((ROOT/'nbs/01_conv.ipynb').read_text(encoding='utf-8'))['cells']
     pages = [''.join(o['data']['text/html']) for c in cells for o in c.get('outputs', []) if 'explore-conv' in ''.join(o.get('data', {}).get('text/html', ''))]
     assert pages
     for page in pages:
-        assert inlined('explore_conv.js') in page and inlined('explore_conv.css') in page, 'nbdev-test nbs/00_conv.ipynb --save'
+        assert inlined('explore_conv.js') in page and inlined('explore_conv.css') in page, 'nbdev-test nbs/01_conv.ipynb --save'
 
 
 # ---- on the built site, as a person uses it
@@ -142,7 +142,7 @@ def tab(chromium, request):
     tab.on('pageerror', lambda e: faults.append(str(e)))
     tab.on('request', lambda r: faults.append(f'another host: {r.url}')
            if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(place) else None)
-    tab.goto('/conv.html') if where == 'site' else open_widgets(tab, place, '00_conv')
+    tab.goto('/conv.html') if where == 'site' else open_widgets(tab, place, '01_conv')
     yield tab
     assert faults == []
     context.close()

@@ -77,7 +77,7 @@ def tab(chromium, request):
     tab.on('request', lambda r: faults.append(f'another host: {r.url}')
            if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(place) else None)
     tab.show = lambda page: (tab.goto(f'/{page}.html', wait_until='networkidle') if where == 'site' else
-                             open_widgets(tab, place, {'index': 'index', 'playground': '08_playground'}[page]))
+                             open_widgets(tab, place, {'index': 'index', 'playground': '36_playground'}[page]))
     tab.show('playground')
     yield tab
     assert faults == []

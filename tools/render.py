@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
 NOT_RESOURCES = {'.ipynb', '.qmd', '.md', '.yml', '.yaml', '.scss', '.py'}
 MADE_BY_RUNS = {'saved_models', 'data'}  # what the notebooks leave beside them when they are run
-PARTS = {0: 'Understand', 6: 'Go faster', 8: 'Use', 10: 'Look underneath'}  # by the number of their first notebook
+PARTS = {0: 'Learn', 20: 'Go faster', 30: 'The workshop'}  # by the number of their first notebook
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 
 
@@ -99,7 +99,7 @@ def stale(proc):
 
 
 def page_names(src):
-    "Each page's file and the file that gives it the name Quarto would (`00_conv.ipynb` → `conv.ipynb`, from `output-file`)."
+    "Each page's file and the file that gives it the name Quarto would (`01_conv.ipynb` → `conv.ipynb`, from `output-file`)."
     def name(p):
         head = json.loads(p.read_text(encoding='utf-8'))['cells'][0]
         found = re.search(r'^output-file: (.+)\.html$', ''.join(head['source']), re.M) if head['cell_type'] == 'raw' else None
@@ -125,7 +125,7 @@ def prepare_page(src, old, new, names):
 
 
 def follow_names(md, names):
-    "Lead links to a notebook (`](00_conv.ipynb#x)`, `href=\"00_conv.ipynb\"`) to the page's name."
+    "Lead links to a notebook (`](01_conv.ipynb#x)`, `href=\"01_conv.ipynb\"`) to the page's name."
     return re.sub(r'(\]\(|href=")([\w.-]+\.ipynb)', lambda m: m[1] + names.get(m[2], m[2]), md)
 
 

@@ -7,7 +7,7 @@ between them, then the cross-entropy. Its sizes are known when this file is comp
     -DN_CONVS=2  -DSIZES=1568, 32, 10  -DN_LINEARS=2                   features from layer to layer
 
 All weights lie in one array, in the order of the layers, weight before bias; a convolution's weights as O×K×K×I
-(PyTorch's channels_last). Images inside are H×W×C, with their padding around them. The notebook 10_kernels explains and tests
+(PyTorch's channels_last). Images inside are H×W×C, with their padding around them. The notebook 21_kernels explains and tests
 each function. */
 #include <math.h>
 #include <stdint.h>
