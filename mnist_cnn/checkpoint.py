@@ -187,15 +187,15 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike, # file to write; until it is whole, an older one stays
                  resume: bool = False, # continue the run in `path`, if the file is there?
                  settings: dict | None = None): # what else a run must have to be resumed: plain values, such as the seed
-        self.path, self.own = Path(path), settings or {}
+        self.path, self.settings = Path(path), dict(settings or {})
         if self.path.is_dir(): raise IsADirectoryError(f"{path}: is a folder; give the name of a file for the checkpoint.")
-        if not _settings(self.own): raise TypeError(f"settings are {settings!r:.80}; expected plain values by name.")
+        if not _settings(self.settings): raise TypeError(f"settings are {settings!r:.80}; expected plain values by name.")
         self.state = read_checkpoint(self.path) if resume and self.path.exists() else None
 
     @property
-    def settings(self) -> dict:
-        "What a run must have to be resumed"
-        return self.own
+    def run(self) -> dict:
+        "The settings of the run in the file; none if there is no run"
+        return self.state["run"] if self.state else {}
 
     @property
     def finished(self) -> bool:

@@ -110,6 +110,7 @@ class Alone:
     rank, n_ranks = 0, 1
     def share(self, batches): return batches  # the part of each batch that is this process's to do
     def join(self, model): pass  # begin with the weights of the first process
+    def synchronize(self): pass  # continue with the random numbers of the first process
     def average(self, grads, n): pass  # gradients, means over this process's `n` samples, become those over all processes'
     def sum(self, *values): return values  # numbers, each summed over all processes
     def same(self, value): return value  # what the first process has, on every process
@@ -363,6 +364,7 @@ class Loop:
     def begin_epoch(self) -> None:
         "Count from zero"
         self.model.train()
+        self.group.synchronize()
         self.batch, self.n, self.start, self.batches = 0, 0, time.perf_counter(), self.train
         self.total = torch.zeros((), device=self.device, dtype=torch.float32 if self.device.type == "mps" else torch.float64)
 
