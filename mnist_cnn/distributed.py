@@ -6,15 +6,17 @@
 __all__ = ['Together', 'process_group']
 
 # %% ../nbs/22_distributed.ipynb #82551fec
-import os, time, uuid
+import os, random, time, uuid
 from contextlib import contextmanager
 from copy import copy
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
 from .data import Batches
-from .training import Alone, default_device
+from .files import on_cpu
+from .steps import Alone, default_device
 
 # %% ../nbs/22_distributed.ipynb #f825163c
 class Together:
@@ -28,8 +30,20 @@ class Together:
             raise TypeError(f"a group of processes cannot share a {type(batches).__name__}, expected Batches. "
                             "Hold the data in memory, as Batches(x, y, bs, shuffle=True), or train without a group.")
         mine = copy(batches)
-        mine.share = (self.rank, self.n_ranks)
+        mine.share, mine.group = (self.rank, self.n_ranks), self
         return mine
+
+    def join(self, model): # any `nn.Module`, with the same layers on every process
+        "Begin with the weights of the first process"
+        model.load_state_dict(self.same(on_cpu(model)))
+
+    def synchronize(self):
+        "Continue with the random numbers of the first process"
+        python, numpy, state = self.same((random.getstate(), np.random.get_state(), torch.get_rng_state()))
+        if not self.rank: return
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(state)
 
     def average(self,
                 grads, # tensors, means over this process's samples; changed in place

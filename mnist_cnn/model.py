@@ -74,7 +74,7 @@ class SimpleCNN(nn.Module):
         "The network with the weights that the package includes, in evaluation mode"
         return _with_weights(cls(), "SimpleCNN")
 
-# %% ../nbs/02_model.ipynb #0add5a7d
+# %% ../nbs/02_model.ipynb #9cfb0a6e
 def n_params(
     model: nn.Module,  # any model or layer
 ) -> int:

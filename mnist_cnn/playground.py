@@ -8,14 +8,17 @@ __all__ = ['classic_run', 'playground']
 # %% ../nbs/36_playground.ipynb #01154376
 import base64, copy, html, io, json
 from collections import Counter
+from collections.abc import Iterable
 from importlib.resources import files
 
 import numpy as np
 import torch
 from torch import nn
 
+from .checks import chain, check_model, check_number
 from .conv import Widget, inlined
 from .data import load_tensors
+from .files import check_state
 from .model import SimpleCNN
 from .training import evaluating
 
@@ -26,27 +29,21 @@ def classic_run() -> list[tuple]:
     return [({k: v.float() for k, v in e["state"].items()}, e["test_accuracy"]) for e in run]
 
 # %% ../nbs/36_playground.ipynb #c909f094
-def _chain(model):
+def _named(model):
     "The layers of `model` in their order, as pairs (name, layer)"
     names = {id(m): name for name, m in model.named_modules() if name}
-    if hasattr(model, "as_sequential"): chain = model.as_sequential()
-    elif isinstance(model, nn.Sequential): chain = model
-    elif not list(model.children()): chain = nn.Sequential(model)
-    else:
-        raise TypeError(f"{type(model).__name__} is not a chain of layers, so the page cannot know what its forward does; "
-                        "give an nn.Sequential, or give the class a method as_sequential() that returns one.")
-    for name, layer in chain._modules.items():  # named_children() would name a layer that is used twice only once
+    for name, layer in chain(model)._modules.items():  # named_children() would name a layer that is used twice only once
         given = names.get(id(layer), "")
-        if isinstance(layer, nn.Sequential): yield from ((f"{given or name}.{n}", m) for n, m in _chain(layer))
+        if isinstance(layer, nn.Sequential): yield from ((f"{given or name}.{n}", m) for n, m in _named(layer))
         elif not isinstance(layer, (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)):
             yield given or type(layer).__name__, layer
 
-def _numbered(chain):
+def _numbered(pairs):
     "The same pairs; a layer that has only a number is called by its class, and names that come more than once are numbered"
-    chain = [(type(m).__name__ if name.replace(".", "").isdigit() else name, m) for name, m in chain]
+    pairs = [(type(m).__name__ if name.replace(".", "").isdigit() else name, m) for name, m in pairs]
     seen = Counter()
-    often = Counter(name for name, _ in chain)
-    for name, layer in chain:
+    often = Counter(name for name, _ in pairs)
+    for name, layer in pairs:
         seen[name] += 1
         yield (f"{name} {seen[name]}" if often[name] > 1 else name), layer
 
@@ -95,7 +92,7 @@ def _export(model):
     layers, arrays = [], []
     x = torch.zeros(1, 1, 28, 28)
     with evaluating(model):
-        for name, layer in _numbered(_chain(model)):
+        for name, layer in _numbered(_named(model)):
             op, values = next((v for kind, v in _LAYERS.items() if isinstance(layer, kind)), (None, None))
             if not op:
                 raise TypeError(f"the page cannot compute {name} (a {type(layer).__name__}); it can do "
@@ -130,7 +127,7 @@ def _still(model, digit, classes):
     h = digit[None].float() / 255
     rows = []
     with evaluating(model):
-        for name, layer in _numbered(_chain(model)):
+        for name, layer in _numbered(_named(model)):
             h = layer(h)
             if h.ndim == 4 and isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)): rows.append((name, h[0].numpy()))
     probs = h[0] if isinstance(layer, (nn.Softmax, nn.Sigmoid)) else h[0].softmax(0)
@@ -158,32 +155,50 @@ def _digits():
     x, y = load_tensors(train=False)
     return [(int(c), x[(y == c).nonzero()[0, 0]]) for c in range(10)]
 
-def playground(model=None, # trained: an `nn.Sequential` of standard layers on 1×28×28, or one with `as_sequential()`; None: the classic run's
-               epochs=None, # of a saved run, for a slider: list of (state_dict, accuracy from 0 to 1 or None), first to last
-               classes=None, # what the model's outputs are called; None: 0, 1, 2, …
-               mean=0., # subtracted from pixels in [0, 1] …
-               std=1., # … which are then divided by this, as in `Batches`
-               folded=False): # keep the layers behind a click?
-    "A field to draw a digit on, and the network that reads it, number by number"
+def _twin(model):
+    "A copy of `model` on the cpu, in float32; None: an empty SimpleCNN, for which no random numbers are drawn"
     if model is None:
-        with torch.device("meta"): model = SimpleCNN()  # no initial weights, so no random numbers
-        model.load_state_dict((epochs or classic_run())[-1][0], assign=True)
-    if not isinstance(model, nn.Module): raise TypeError(f"{model!r:.50} is no model; expected an nn.Module, such as SimpleCNN().")
-    twin = copy.deepcopy(model).cpu().float()
+        with torch.device("meta"): return SimpleCNN().to_empty(device="cpu")
+    held = [*check_model(model).parameters(), *model.buffers()]
+    if any(isinstance(t, nn.parameter.UninitializedTensorMixin) or t.is_meta for t in held):
+        raise ValueError(f"{type(model).__name__} has layers without numbers (lazy ones, or on the meta device); run a batch through it first.")
+    return copy.deepcopy(model).cpu().float()
+
+def _states(twin, epochs):
+    "The layers of `twin`, the lengths of their arrays, and the numbers of each epoch; the last one stays in `twin`"
+    if not isinstance(epochs, (list, tuple)) or not epochs or not all(isinstance(e, (list, tuple)) and len(e) == 2 for e in epochs):
+        raise ValueError(f"epochs is {epochs!r:.50}; expected a list of pairs (state_dict, accuracy), first to last.")
     states = []
-    for i, (state, score) in enumerate(epochs or [(twin.state_dict(), None)]):
-        try: twin.load_state_dict(state)
-        except RuntimeError as e: raise ValueError(f"the state of epoch {i} does not fit {type(model).__name__}: {e}") from None
+    for i, (state, score) in enumerate(epochs):
+        check_state(state, twin, f"epoch {i}")
+        twin.load_state_dict(state)
         layers, arrays = _export(twin)
-        last = not epochs or i == len(epochs) - 1
-        states.append({"label": str(i), "accuracy": score, **_encode(arrays, 3 if last else 2)})
-    n = layers[-1]["out"][0]
-    classes = [str(c) for c in (range(n) if classes is None else classes)]
-    if len(classes) != n: raise ValueError(f"there are {len(classes)} classes, but the model gives {n} numbers; name each of them.")
-    if not std > 0: raise ValueError(f"std is {std!r}; expected a positive number.")
+        if score is not None: score = float(check_number(f"the accuracy of epoch {i}", score, 0, 1))
+        states.append({"label": str(i), "accuracy": score, **_encode(arrays, 3 if i == len(epochs) - 1 else 2)})
+    return layers, [len(a) for a in arrays], states
+
+def _class_names(classes, n):
+    "`classes` as texts, one for each of `n` outputs"
+    try: names = [str(c) for c in (range(n) if classes is None else classes)]
+    except TypeError: raise TypeError(f"classes is {classes!r:.50}; expected a name for each of the {n} outputs.") from None
+    if len(names) != n: raise ValueError(f"there are {len(names)} classes, but the model gives {n} numbers; name each of them.")
+    return names
+
+def playground(model: nn.Module | None = None, # trained: an `nn.Sequential` of standard layers on 1×28×28, or one with `as_sequential()`; None: the classic run's
+               epochs: list[tuple] | None = None, # of a saved run, for a slider: pairs (state_dict, accuracy from 0 to 1 or None), first to last
+               classes: Iterable | None = None, # what the model's outputs are called; None: 0, 1, 2, …
+               mean: float = 0., # subtracted from pixels in [0, 1] …
+               std: float = 1., # … which are then divided by this, as in `Batches`
+               folded: bool = False) -> Widget: # keep the layers behind a click?
+    "A field to draw a digit on, and the network that classifies it, number by number"
+    mean, std = check_number("mean", mean), check_number("std", std, above=0)
+    twin = _twin(model)
+    if epochs is None: epochs = [(twin.state_dict() if model is not None else classic_run()[-1][0], None)]
+    layers, lengths, states = _states(twin, epochs)
+    classes = _class_names(classes, layers[-1]["out"][0])
     digits = _digits()
-    data = {"layers": layers, "lengths": [len(a) for a in arrays], "states": states, "classes": classes, "mean": mean, "std": std,
-            "folded": folded, "digits": [{"label": c, "pixels": base64.b64encode(d.numpy().tobytes()).decode()} for c, d in digits]}
+    data = {"layers": layers, "lengths": lengths, "states": states, "classes": classes, "mean": mean, "std": std, "folded": bool(folded),
+            "digits": [{"label": c, "pixels": base64.b64encode(d.numpy().tobytes()).decode()} for c, d in digits]}
     data = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return Widget(f'<div class="mnist-cnn-playground">{_still(twin, digits[0][1], classes)}<script type="application/json">{data}</script></div>'
                   f'{inlined("playground.css")}{inlined("playground.js")}')

@@ -37,7 +37,7 @@ class Unchained(nn.Module):
 
 
 @pytest.mark.parametrize('given, error, says', [
-    (dict(model='CNN.pt'), TypeError, 'model'), (dict(model=Unchained()), TypeError, 'as_sequential()'),
+    (dict(model='CNN.pt'), TypeError, 'model'), (dict(model=Unchained()), ValueError, 'as_sequential'),
     (dict(model=nn.Sequential(nn.Flatten(), nn.GRU(784, 10))), TypeError, 'GRU'),
     (dict(model=nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(26, 10))), TypeError, 'nn.Flatten()'),
     (dict(model=nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode='reflect'))), TypeError, 'padding_mode'),
@@ -45,6 +45,8 @@ class Unchained(nn.Module):
     (dict(classes='abc'), ValueError, '3 classes'), (dict(model=SimpleCNN(4), epochs=classic_run()), ValueError, 'epoch 0'),
     (dict(std=0), ValueError, 'std'), (dict(std=float('nan')), ValueError, 'std'), (dict(mean=float('inf')), ValueError, 'mean'),
     (dict(mean='0'), (TypeError, ValueError), 'mean'), (dict(classes=10), (TypeError, ValueError), 'classes'),
+    (dict(model=nn.Sequential(nn.Flatten(), nn.LazyLinear(10))), ValueError, 'lazy'), (dict(model=SimpleCNN().to('meta')), ValueError, 'meta'),
+    (dict(model=SimpleCNN), TypeError, 'SimpleCNN()'), (dict(epochs=[({}, .9)]), ValueError, 'epoch 0'), (dict(epochs=[(classic_run()[0][0], 2)]), ValueError, 'accuracy'),
     (dict(epochs=[]), ValueError, 'epochs'), (dict(epochs=3), (TypeError, ValueError), 'epochs')])
 def test_refusals(given, error, says):
     "What cannot be shown raises an error that says why."
