@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['MOST_BYTES', 'FORMATS', 'MOST_PIXELS', 'regular', 'read_bytes', 'read_json', 'sha256_of', 'atomic_write',
-           'check_writable', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx', 'open_image', 'read_tensors',
-           'write_tensors', 'on_cpu', 'check_state', 'save_weights', 'load_weights']
+           'check_writable', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx', 'read_mnist', 'unpack',
+           'open_image', 'as_grey', 'read_tensors', 'write_tensors', 'on_cpu', 'check_state', 'save_weights',
+           'load_weights']
 
 # %% ../nbs/30_files.ipynb #8000dfba
 import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, zlib
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +192,75 @@ def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it e
         data = packer.compress(data) + packer.flush()
     with atomic_write(path) as f: f.write(data)
 
+# %% ../nbs/30_files.ipynb #628d637c
+def _embedded(): return Path(str(files("mnist_cnn") / "mnist"))
+
+# %% ../nbs/30_files.ipynb #f4029d29
+_names = {True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+          False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+
+def _file(folder, name):
+    "The file `name` in `folder`, packed or not; None where there is none"
+    return next((p for p in (folder / name, folder / (name + ".gz")) if p.exists()), None)
+
+def _pair(root, names):
+    "The two files `names`, from one folder under `root`"
+    root = Path(root)
+    near = [f for f in (root, root / "raw", root / "MNIST" / "raw") if _file(f, names[0])]
+    others = [f for f in sorted(root.glob("*/raw")) if _file(f, names[0])]
+    if not near + others:
+        raise FileNotFoundError(f"{root}: no file {names[0]} (or {names[0]}.gz) there, in raw, or in a data set's "
+                                "folder such as MNIST/raw. Give the folder that holds the four files, "
+                                "or no root at all for the MNIST that comes with the package.")
+    if not near and len(others) > 1:
+        raise ValueError(f"{root}: holds several data sets ({', '.join(f.parent.name for f in others)}); "
+                         "give the folder of one of them.")
+    folder = (near + others)[0]
+    found = [_file(folder, n) for n in names]
+    if not found[1]:
+        raise FileNotFoundError(f"{folder / names[1]}: no such file (nor {names[1]}.gz), "
+                                "though the images are there. Fetch it too.")
+    return found
+
+def read_mnist(train: bool, # the training or the test set?
+               root: str | os.PathLike | None, # folder of IDX files; None: the package's
+               n_classes: int) -> tuple[torch.Tensor, torch.Tensor]: # labels must be smaller
+    "Images, uint8 N×28×28, and labels, uint8 N, of a data set with MNIST's file names"
+    images, targets = _pair(_embedded() if root is None else root, _names[bool(train)])
+    x, y = read_idx(images), read_idx(targets)
+    shape = lambda t: "×".join(map(str, t.shape))
+    if x.ndim != 3 or x.shape[1:] != (28, 28) or len(x) == 0:
+        raise ValueError(f"{images}: holds an array of {shape(x)}; expected N×28×28, N at least 1.")
+    if y.ndim != 1: raise ValueError(f"{targets}: holds an array of {shape(y)}; expected one label for each image.")
+    if len(x) != len(y):
+        raise ValueError(f"{images} holds {len(x):,} images but {targets} holds {len(y):,} labels; "
+                         "they do not belong together. Fetch both again.")
+    if y.max() >= n_classes:
+        raise ValueError(f"{targets}: holds the label {y.max()}; expected 0 to {n_classes - 1}. "
+                         "For a data set of more classes pass n_classes.")
+    return x, y
+
+# %% ../nbs/30_files.ipynb #81f0b379
+_sha256 = {  # of the files unpacked, from mnist/SOURCE.md
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}
+
+def unpack(root: str | os.PathLike) -> None: # folder to hold MNIST/raw/…
+    "Unpack the package's MNIST into torchvision's layout, where it is not there already"
+    for name, sha256 in _sha256.items():
+        path = Path(root) / "MNIST" / "raw" / name
+        if not path.exists():
+            packed = (_embedded() / (name + ".gz")).read_bytes()
+            with atomic_write(path) as f: f.write(zlib.decompress(packed, 31))
+            continue
+        found = sha256_of(path)
+        if found != sha256:
+            raise ValueError(f"{path}: is not MNIST's file (SHA-256 {found[:12]}…, expected {sha256[:12]}…): "
+                             "truncated, corrupt, or of another data set. "
+                             "Delete it, and it is unpacked again; or choose another root.")
+
 # %% ../nbs/30_files.ipynb #16434127
 FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM" # of raster images, read by Pillow itself
 MOST_PIXELS = 50_000_000
@@ -208,6 +279,28 @@ def open_image(path: str | os.PathLike): # file with a raster image
         raise ValueError(f"{path}: is not an image that can be read; expected {', '.join(FORMATS)}.") from None
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError, Image.DecompressionBombError) as e:
         raise ValueError(f"{path}: cannot be read ({e}).") from None
+
+# %% ../nbs/30_files.ipynb #1266e70b
+def as_grey(image) -> np.ndarray: # a file's path, a PIL image, or an array H×W or 1×H×W
+    "The image as float64 H×W in [0, 1]"
+    from PIL import Image, ImageOps
+    if isinstance(image, (str, os.PathLike)):
+        with open_image(image) as opened: return as_grey(ImageOps.exif_transpose(opened))
+    if isinstance(image, Image.Image):
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        if image.mode[0] not in "IF": image = image.convert("L")
+        image = np.asarray(image)
+    if isinstance(image, torch.Tensor): image = image.detach().cpu()
+    try: a = np.asarray(image).astype(np.float64, casting="same_kind" if np.iscomplexobj(image) else "unsafe")
+    except (TypeError, ValueError, RuntimeError): a = np.float64()  # without dimensions, as a number is
+    if not a.ndim: raise ValueError(f"{image!r:.50} is not an image; expected a file's path, a PIL image or an array H×W.")
+    a = a.reshape(a.shape[1:]) if a.ndim == 3 and a.shape[0] == 1 else a
+    if a.ndim != 2 or not a.size:
+        raise ValueError(f"the image has the shape {'×'.join(map(str, a.shape))}; expected H×W, or 1×H×W.")
+    if not np.isfinite(a).all(): raise ValueError("the image holds NaN or infinite pixels.")
+    return a / max(1, 255 if 1 < np.abs(a).max() <= 255 else np.abs(a).max())
 
 # %% ../nbs/30_files.ipynb #0846a18f
 def read_tensors(path: str | os.PathLike, what: str, hint: str = ""): # file; what it should hold; what to do if it is not there

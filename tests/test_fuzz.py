@@ -7,7 +7,8 @@ import torch
 from fuzz import KINDS, fuzz, idx, picture, rechecked
 from PIL import Image
 
-from mnist_cnn.data import load_tensors, prepare_image, read_idx
+from mnist_cnn.data import load_tensors, prepare_image
+from mnist_cnn.files import read_idx
 
 
 
