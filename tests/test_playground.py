@@ -28,6 +28,39 @@ def other_network():
     return model.eval()
 
 
+class Unchained(nn.Module):
+    "Layers that say nothing about how they are joined."
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Flatten(), nn.Linear(784, 10)
+    def forward(self, x): return self.b(self.a(x))
+
+
+@pytest.mark.parametrize('given, error, says', [
+    (dict(model='CNN.pt'), TypeError, 'model'), (dict(model=Unchained()), ValueError, 'as_sequential'),
+    (dict(model=nn.Sequential(nn.Flatten(), nn.GRU(784, 10))), TypeError, 'GRU'),
+    (dict(model=nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(26, 10))), TypeError, 'nn.Flatten()'),
+    (dict(model=nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode='reflect'))), TypeError, 'padding_mode'),
+    (dict(model=nn.Sequential(nn.Flatten(), nn.Linear(9, 10))), ValueError, 'cannot take its input'),
+    (dict(classes='abc'), ValueError, '3 classes'), (dict(model=SimpleCNN(4), epochs=classic_run()), ValueError, 'epoch 0'),
+    (dict(std=0), ValueError, 'std'), (dict(std=float('nan')), ValueError, 'std'), (dict(mean=float('inf')), ValueError, 'mean'),
+    (dict(mean='0'), (TypeError, ValueError), 'mean'), (dict(classes=10), (TypeError, ValueError), 'classes'),
+    (dict(model=nn.Sequential(nn.Flatten(), nn.LazyLinear(10))), ValueError, 'lazy'), (dict(model=SimpleCNN().to('meta')), ValueError, 'meta'),
+    (dict(model=SimpleCNN), TypeError, 'SimpleCNN()'), (dict(epochs=[({}, .9)]), ValueError, 'epoch 0'), (dict(epochs=[(classic_run()[0][0], 2)]), ValueError, 'accuracy'),
+    (dict(epochs=[]), ValueError, 'epochs'), (dict(epochs=3), (TypeError, ValueError), 'epochs')])
+def test_refusals(given, error, says):
+    "What cannot be shown raises an error that says why."
+    with pytest.raises(error) as raised: playground(**given)
+    assert says in str(raised.value)
+
+
+def test_no_random_numbers():
+    "Showing a network draws nothing from torch's random numbers."
+    before = torch.get_rng_state()
+    playground()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.fixture(scope='session')
 def numbers(tmp_path_factory):
     "A folder with what Python computes."
