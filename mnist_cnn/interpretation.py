@@ -16,7 +16,7 @@ from torch import nn
 
 from .conv import receptive_field
 from .evaluation import shifted
-from .training import evaluating
+from .steps import evaluating
 
 # %% ../nbs/09_interpretation.ipynb #4caf01d8
 def show_maps(maps: torch.Tensor, # N×H×W, of any sign

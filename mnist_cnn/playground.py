@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from .checks import chain, check_model, check_number
-from .conv import Widget, inlined
+from .widgets import Widget, inlined
 from .data import load_tensors
 from .files import check_state
 from .model import SimpleCNN
-from .training import evaluating
+from .steps import evaluating
 
 # %% ../nbs/36_playground.ipynb #75235eae
 def classic_run() -> list[tuple]:

@@ -7,7 +7,8 @@ import pytest, torch
 import torch.nn.functional as F
 
 from conftest import open_widgets
-from mnist_cnn.conv import _most, explore_conv, find_conv, inlined, out_size, transposed_out_size
+from mnist_cnn.conv import find_conv, out_size, transposed_out_size
+from mnist_cnn.widgets import _most, explore_conv, inlined
 from mnist_cnn.data import load_tensors
 
 ROOT = Path(__file__).resolve().parents[1]
