@@ -105,7 +105,7 @@ def _child(request, fds):
         try: signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError): pass
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for name in "SIGPIPE", "SIGXFSZ": signal.signal(getattr(signal, name), signal.SIG_IGN)  # as Python does
     signal.set_wakeup_fd(-1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(fds[0], 1)
