@@ -37,8 +37,9 @@ def read_bytes(path: str | os.PathLike, most: int | None = None, hint: str = "")
     "What is in a regular file"
     path = regular(path, most, hint)
     with open(path, "rb") as f:
-        if not stat.S_ISREG(os.fstat(f.fileno()).st_mode): raise ValueError(f"{path}: is a device or a pipe; expected a file.")
-        return f.read() if most is None else f.read(most + 1)[:most]
+        found = os.fstat(f.fileno())
+        if not stat.S_ISREG(found.st_mode): raise ValueError(f"{path}: is a device or a pipe; expected a file.")
+        return f.read() if most is None else f.read(min(most, found.st_size))  # read(n) takes memory for n bytes
 
 def read_json(path: str | os.PathLike, what: str) -> dict: # a file; what it should hold, for the message
     "A JSON object from a file"
