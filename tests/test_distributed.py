@@ -1,11 +1,9 @@
 "Processes that train together, under torchrun itself: the same weights as one process, what is said, and a process that is killed."
 import os, re, socket, subprocess, sys
 
-import numpy as np
 import pytest
 import torch
-
-from mnist_cnn.data import load_tensors
+from few import few_digits
 
 BS = 32
 TRAIN = ["train", "--device", "cpu", "--bs", str(BS), "--n-epochs", "2"]
@@ -29,12 +27,7 @@ def weights(path):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     "Ten training batches and one digit more, so that the last batch leaves nothing to the second process; 100 test digits"
-    folder = tmp_path_factory.mktemp("few")
-    for name, train, n in [("train", True, 10 * BS + 1), ("t10k", False, 100)]:
-        x, y = load_tensors(train)
-        for kind, a in [("images-idx3", x[:n, 0]), ("labels-idx1", y[:n].byte())]:
-            (folder / f"{name}-{kind}-ubyte").write_bytes(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.numpy().tobytes())
-    return folder
+    return few_digits(tmp_path_factory.mktemp("few"), 10 * BS + 1, 100)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +71,7 @@ sys.exit(cli.main())
 def goes_on(said):
     "Did the restarted run go on from the first epoch's checkpoint?"
     assert said.count("epoch 1") == said.count("epoch 2") == 1
-    assert "the run goes on from there" in said
+    assert "the run is resumed from there" in said
 
 
 def apart(a, b):
