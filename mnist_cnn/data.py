@@ -18,7 +18,8 @@ from .files import as_grey, read_mnist, unpack
 # %% ../nbs/03_data.ipynb #b2ae40fb
 def load_tensors(train: bool = True, # the training set (60,000 digits) or the test set (10,000)?
                  root: str | os.PathLike | None = None, # folder of IDX files, as torchvision lays them out or flat; None: the package's MNIST
-                 n_classes: int = 10) -> tuple[torch.Tensor, torch.Tensor]: # labels must lie in 0 … n_classes - 1
+                 n_classes: int = 10, # labels must lie in 0 … n_classes - 1
+                ) -> tuple[torch.Tensor, torch.Tensor]:
     "Images, uint8 N×1×28×28, and targets, int64 N"
     x, y = read_mnist(train, root, check_number("n_classes", n_classes, 1, whole=True))
     return x.unsqueeze(1), y.long()
@@ -80,7 +81,8 @@ class Batches:
         return f"Batches({len(self)} × {self.bs} of {self.shape}, {order}, on {self.x.device})"
 
     def pixels(self, x: torch.Tensor, # images, as they are held
-               generator: torch.Generator | None = None) -> torch.Tensor: # for `augment`, if the images are to be changed
+               generator: torch.Generator | None = None, # for `augment`, if the images are to be changed
+              ) -> torch.Tensor:
         "The images as the batches hold them"
         x = as_pixels(x)
         if generator: x = self.augment(x, generator)
@@ -98,14 +100,17 @@ class Batches:
             for xb, yb in zip(self.pixels(self.x[part], generator).split(self.bs), self.y[part].split(self.bs)):
                 yield (xb, yb) if self.share == (0, 1) else (xb[r::n], yb[r::n])
 
-    def with_bs(self, bs: int, shuffle: bool = False) -> "Batches": # samples in a batch; a new order for each pass?
+    def with_bs(self, bs: int, # samples in a batch
+                shuffle: bool = False, # a new order for each pass?
+               ) -> "Batches":
         "The same data in batches of another size, not augmented; the data is not copied"
         other = copy.copy(self)
         other.bs, other.shuffle, other.augment = check_number("bs", bs, 1, whole=True), shuffle, None
         return other
 
 # %% ../nbs/03_data.ipynb #e2a467d0
-def to_tensor(image) -> torch.Tensor: # PIL image
+def to_tensor(image, # PIL image
+             ) -> torch.Tensor:
     "torchvision's `ToTensor`, float32 C×H×W in [0, 1]"
     from torchvision.transforms.functional import to_tensor  # importing torchvision takes seconds
     return to_tensor(image)
@@ -160,7 +165,8 @@ class Augment:
         check_number("knots", self.knots, 2, whole=True)
 
     def positions(self, n: int, height: int, width: int, # images and their size
-                  generator: torch.Generator) -> torch.Tensor: # of the random numbers, on the images' device
+                  generator: torch.Generator, # of the random numbers, on the images' device
+                 ) -> torch.Tensor:
         "Where each pixel is taken from, N×2×H×W (x and y), in pixels from the middle"
         at = dict(generator=generator, device=generator.device)
         angle, slant, across, down, *shift = torch.rand(6, n, **at) * 2 - 1
@@ -173,7 +179,8 @@ class Augment:
         return (weights @ _fields(height, width, self.knots, generator.device)).view(n, 2, height, width)
 
     def __call__(self, x: torch.Tensor, # images, N×C×H×W
-                 generator: torch.Generator) -> torch.Tensor: # of the random numbers, on the images' device
+                 generator: torch.Generator, # of the random numbers, on the images' device
+                ) -> torch.Tensor:
         "Changed images; what comes from outside is black"
         if not isinstance(generator, torch.Generator): raise TypeError(f"generator is {generator!r:.50}; expected a torch.Generator.")
         x = as_pixels(check_images(x))
@@ -183,7 +190,8 @@ class Augment:
         return F.grid_sample(x, p.div_(middle).permute(0, 2, 3, 1), align_corners=True)
 
 # %% ../nbs/03_data.ipynb #ea30f930
-def prepare_image(image) -> torch.Tensor: # a file's path, a PIL image or an array H×W or 1×H×W; dark on light or light on dark
+def prepare_image(image, # a file's path, a PIL image or an array H×W or 1×H×W; dark on light or light on dark
+                 ) -> torch.Tensor:
     "A handwritten digit as MNIST would hold it: uint8 1×28×28, scaled into 20×20, centered by its mass"
     from PIL import Image
     a = as_grey(image)

@@ -21,7 +21,8 @@ from torch import nn
 # %% ../nbs/30_files.ipynb #79af2ac4
 def regular(path: str | os.PathLike, # a file to read
             most: int | None = None, # bytes that it may hold
-            hint: str = "") -> Path: # what to do if there is none
+            hint: str = "", # what to do if there is none
+           ) -> Path:
     "The path, if it leads to a regular file that is not too large; else an `OSError` or a `ValueError` that names it"
     path = Path(path)
     try: found = path.stat()
@@ -33,15 +34,20 @@ def regular(path: str | os.PathLike, # a file to read
     if most is not None and found.st_size > most: raise ValueError(f"{path}: holds {found.st_size:,} bytes; expected {most:,} at most.")
     return path
 
-def read_bytes(path: str | os.PathLike, most: int | None = None, hint: str = "") -> bytes: # as for `regular`
+def read_bytes(path: str | os.PathLike, # a file to read
+               most: int | None = None, # bytes that it may hold
+               hint: str = "", # what to do if there is none
+              ) -> bytes:
     "What is in a regular file"
     path = regular(path, most, hint)
     with open(path, "rb") as f:
-        found = os.fstat(f.fileno())
+        found = os.fstat(f.fileno())  # of what was opened, whatever the name leads to by now
         if not stat.S_ISREG(found.st_mode): raise ValueError(f"{path}: is a device or a pipe; expected a file.")
-        return f.read() if most is None else f.read(min(most, found.st_size))  # read(n) takes memory for n bytes
+        return f.read(found.st_size if most is None else min(found.st_size, most))
 
-def read_json(path: str | os.PathLike, what: str) -> dict: # a file; what it should hold, for the message
+def read_json(path: str | os.PathLike, # a file
+              what: str, # it should hold, for the message
+             ) -> dict:
     "A JSON object from a file"
     text = read_bytes(path, 2**28)
     try: found = json.loads(text)
@@ -49,7 +55,8 @@ def read_json(path: str | os.PathLike, what: str) -> dict: # a file; what it sho
     if type(found) is not dict: raise ValueError(f"{path}: is not {what}; it holds a {type(found).__name__}.")
     return found
 
-def sha256_of(path: str | os.PathLike) -> str: # a file
+def sha256_of(path: str | os.PathLike, # a file
+             ) -> str:
     "The SHA-256 of a file, in hexadecimal"
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
@@ -85,14 +92,18 @@ def atomic_write(path: str | os.PathLike): # the file to write; its folder is ma
         os.replace(temporary, target)
     finally: temporary.unlink(missing_ok=True)
 
-def check_writable(path: str | os.PathLike, example: str) -> None: # a file to write later; a name for it, for the message
+def check_writable(path: str | os.PathLike, # a file to write later
+                   example: str, # a name for it, for the message
+                  ) -> None:
     "Raise an `OSError` or a `ValueError` if the file cannot be written"
     if Path(path).is_dir(): raise ValueError(f"{path}: is a folder; give the name of a file to write, such as {Path(path) / example}.")
     target, _ = _target(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=target.parent): pass
 
-def sweep(path: str | os.PathLike, *suffixes: str) -> None: # a file; endings of the files beside it
+def sweep(path: str | os.PathLike, # a file
+          *suffixes: str, # endings of the files beside it
+         ) -> None:
     "Remove what a process that was killed while it wrote these files has left"
     target = Path(os.path.realpath(path))
     names = [target.name, *(target.with_suffix(s).name for s in suffixes)]
@@ -161,7 +172,8 @@ def _take(raw, unpacker, n, wrong):
     try: return unpacker.decompress(raw, n), unpacker.unconsumed_tail
     except zlib.error as e: raise wrong(f"is corrupt or not packed with gzip ({e})") from None
 
-def read_idx(path: str | os.PathLike) -> torch.Tensor: # an IDX file of unsigned bytes, as it is or packed with gzip (`.gz`)
+def read_idx(path: str | os.PathLike, # an IDX file of unsigned bytes, as it is or packed with gzip (`.gz`)
+            ) -> torch.Tensor:
     "A uint8 tensor of the shape that the file's header gives; a `ValueError` says what is wrong with the file"
     def wrong(found): return ValueError(f"{path}: {found}; expected an IDX file of unsigned bytes. Delete it and fetch it again.")
     raw = memoryview(read_bytes(path, MOST_BYTES + 20))
@@ -183,7 +195,8 @@ def read_idx(path: str | os.PathLike) -> torch.Tensor: # an IDX file of unsigned
     return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
 
 def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it ends in `.gz`
-              a) -> None: # tensor or array of uint8, of 1 to 4 dimensions
+              a, # tensor or array of uint8, of 1 to 4 dimensions
+             ) -> None:
     "Write an IDX file"
     a = np.ascontiguousarray(a)
     if a.dtype != np.uint8 or not 1 <= a.ndim <= 4: raise ValueError(f"the array is {a.dtype} with {a.ndim} dimensions; expected uint8 with 1 to 4.")
@@ -225,7 +238,8 @@ def _pair(root, names):
 
 def read_mnist(train: bool, # the training or the test set?
                root: str | os.PathLike | None, # folder of IDX files; None: the package's
-               n_classes: int) -> tuple[torch.Tensor, torch.Tensor]: # labels must be smaller
+               n_classes: int, # labels must be smaller
+              ) -> tuple[torch.Tensor, torch.Tensor]:
     "Images, uint8 N×28×28, and labels, uint8 N, of a data set with MNIST's file names"
     images, targets = _pair(_embedded() if root is None else root, _names[bool(train)])
     x, y = read_idx(images), read_idx(targets)
@@ -248,7 +262,8 @@ _sha256 = {  # of the files unpacked, from mnist/SOURCE.md
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}
 
-def unpack(root: str | os.PathLike) -> None: # folder to hold MNIST/raw/…
+def unpack(root: str | os.PathLike, # folder to hold MNIST/raw/…
+          ) -> None:
     "Unpack the package's MNIST into torchvision's layout, where it is not there already"
     for name, sha256 in _sha256.items():
         path = Path(root) / "MNIST" / "raw" / name
@@ -282,7 +297,8 @@ def open_image(path: str | os.PathLike): # file with a raster image
         raise ValueError(f"{path}: cannot be read ({e}).") from None
 
 # %% ../nbs/30_files.ipynb #1266e70b
-def as_grey(image) -> np.ndarray: # a file's path, a PIL image, or an array H×W or 1×H×W
+def as_grey(image, # a file's path, a PIL image, or an array H×W or 1×H×W
+           ) -> np.ndarray:
     "The image as float64 H×W in [0, 1]"
     from PIL import Image, ImageOps
     if isinstance(image, (str, os.PathLike)):
@@ -312,13 +328,16 @@ def read_tensors(path: str | os.PathLike, what: str, hint: str = ""): # file; wh
         why = (str(e) or type(e).__name__).splitlines()[0].split(". ")[0].rstrip(".")
         raise ValueError(f"{path}: is not {what} that can be read safely ({why:.200}).") from None
 
-def write_tensors(state, path: str | os.PathLike) -> None: # tensors and plain values; file
+def write_tensors(state, # tensors and plain values
+                  path: str | os.PathLike, # file to write
+                 ) -> None:
     "`torch.save` to a file, made in memory first: torch hides a disk's errors behind its own"
     buffer = io.BytesIO()
     torch.save(state, buffer)
     with atomic_write(path) as f: f.write(buffer.getbuffer())
 
-def on_cpu(model: nn.Module) -> dict: # any model
+def on_cpu(model: nn.Module, # any model
+          ) -> dict:
     "Its `state_dict`, on the cpu"
     return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
 
@@ -337,7 +356,8 @@ def _misfit(a, b):
 
 def check_state(state, # what should be a `state_dict`
                 model: nn.Module, # that it is for
-                path: str | os.PathLike) -> None: # where it is from, for the message
+                path: str | os.PathLike, # where it is from, for the message
+               ) -> None:
     "Raise a `ValueError` unless `state` is a `state_dict` for `model`"
     want = model.state_dict()
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()) or not all(isinstance(k, str) for k in state):
@@ -349,12 +369,14 @@ def check_state(state, # what should be a `state_dict`
     if wrong: raise ValueError(f"{path}: does not fit {type(model).__name__}: {'; '.join(wrong[:8])}{' …' if len(wrong) > 8 else ''}.")
 
 def save_weights(model: nn.Module, # any model
-                 path: str | os.PathLike) -> None: # file to write; its folder is made if missing
+                 path: str | os.PathLike, # file to write; its folder is made if missing
+                ) -> None:
     "Save the model's `state_dict`, on the cpu"
     write_tensors(on_cpu(model), path)
 
 def load_weights(model: nn.Module, # a model of the layers that the file was saved from
-                 path: str | os.PathLike) -> nn.Module: # a file of `save_weights`, or of `torch.save(model.state_dict(), …)`
+                 path: str | os.PathLike, # a file of `save_weights`, or of `torch.save(model.state_dict(), …)`
+                ) -> nn.Module:
     "Load saved weights into `model` and return it; `ValueError` if they do not fit, and the model stays as it was"
     state = read_tensors(path, "a file of weights", "Train a model first; `mnist-cnn train` writes saved_models/CNN.pt.")
     check_state(state, model, path)
