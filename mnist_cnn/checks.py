@@ -93,7 +93,7 @@ def check_images(x, # N×C×H×W: bytes, truth values or floats
                  name: str = "the images", # as the caller knows them
                  n_dims: int = 4) -> torch.Tensor: # dimensions they must have; 0: any
     "Images, as a tensor of the type that they have; a `TypeError` or `ValueError` if they are none"
-    wanted = "a tensor or an array N×C×H×W, of uint8 (0 to 255) or of floats"
+    wanted = "uint8 (0 to 255) or floats, N×C×H×W"
     x = _tensor(x, name, wanted)
     if x.dtype not in (torch.uint8, torch.bool, *_FLOATS): raise TypeError(f"{name} are of type {_kind(x)}; expected {wanted}.")
     if n_dims and x.ndim != n_dims: raise ValueError(f"{name} have the shape {tuple(x.shape)}; expected {'N×C×H×W' if n_dims == 4 else f'{n_dims} dimensions'}.")
