@@ -15,7 +15,9 @@ import torch
 from torch import nn
 
 # %% ../nbs/39_checks.ipynb #0fe72068
-def shown(value, n: int = 50) -> str: # anything; characters at most
+def shown(value, # anything
+          n: int = 50, # characters at most
+         ) -> str:
     "How a message quotes a value: on one line, and short"
     text = " ".join(repr(value).split())
     return text if len(text) <= n else text[:n - 1] + "…"
@@ -31,7 +33,8 @@ def check_number(name: str, # of the argument, as the caller knows it
                  most: float = math.inf, # largest value that is allowed
                  above: float = -math.inf, # it must be larger than this
                  below: float = math.inf, # it must be smaller than this
-                 whole: bool = False) -> int | float: # must it be a whole number?
+                 whole: bool = False, # must it be a whole number?
+                ) -> int | float:
     "A finite number within its bounds, as Python's `int` or `float`"
     bounds = [f"{word} {bound:,}" for word, bound in [("at least", least), ("above", above), ("at most", most), ("below", below)] if math.isfinite(bound)]
     wrong = f"{name} is {{}}; expected {'a whole' if whole else 'a'} number{' ' if bounds else ''}{' and '.join(bounds)}."
@@ -44,14 +47,16 @@ def check_number(name: str, # of the argument, as the caller knows it
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 # %% ../nbs/39_checks.ipynb #e43676a2
-def check_model(model) -> nn.Module: # what should be a network
+def check_model(model, # what should be a network
+               ) -> nn.Module:
     "A network; a `TypeError` for anything else"
     if isinstance(model, nn.Module): return model
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise TypeError(f"{model.__name__} is a class; expected a network made from it: {model.__name__}().")
     raise TypeError(f"{shown(model)} is not a model; expected an nn.Module, such as SimpleCNN().")
 
-def chain(model: nn.Module) -> nn.Sequential: # `nn.Sequential`, or a model with the method `as_sequential`
+def chain(model: nn.Module, # `nn.Sequential`, or a model with the method `as_sequential`
+         ) -> nn.Sequential:
     "The layers of a model that applies one after the other; a `ValueError` if it is something else"
     if type(check_model(model)).forward is nn.Sequential.forward: return model
     wanted = "expected an nn.Sequential, or a model with the method as_sequential that gives one."
@@ -63,7 +68,8 @@ def chain(model: nn.Module) -> nn.Sequential: # `nn.Sequential`, or a model with
 
 def check_logits(logits, # what a model gave
                  targets, # the classes that it is to tell apart; None: any
-                 model: nn.Module) -> torch.Tensor: # that gave them
+                 model: nn.Module, # that gave them
+                ) -> torch.Tensor:
     "Logits N×classes with a class for each target; checked here, since a GPU would only stop"
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or not logits.is_floating_point() or not logits.shape[1]:
         given = f"{_kind(logits)} {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
@@ -91,7 +97,8 @@ def _tensor(x, name, wanted):
 
 def check_images(x, # N×C×H×W: bytes, truth values or floats
                  name: str = "the images", # as the caller knows them
-                 n_dims: int = 4) -> torch.Tensor: # dimensions they must have; 0: any
+                 n_dims: int = 4, # dimensions they must have; 0: any
+                ) -> torch.Tensor:
     "Images, as a tensor of the type that they have; a `TypeError` or `ValueError` if they are none"
     wanted = "uint8 (0 to 255) or floats, N×C×H×W"
     x = _tensor(x, name, wanted)
@@ -100,14 +107,16 @@ def check_images(x, # N×C×H×W: bytes, truth values or floats
     if x.is_floating_point() and not x.isfinite().all(): raise ValueError(f"{name} hold NaN or infinite values; expected finite pixels.")
     return x
 
-def as_pixels(x: torch.Tensor) -> torch.Tensor: # images: bytes, truth values or floats
+def as_pixels(x: torch.Tensor, # images: bytes, truth values or floats
+             ) -> torch.Tensor:
     "Images as float32, bytes divided by 255"
     return x.float().div_(255) if x.dtype == torch.uint8 else x.float()
 
 def check_targets(y, # N whole numbers, 0 or more
                   n: int | None = None, # how many there must be
                   n_classes: int | None = None, # they must be smaller than this
-                  name: str = "the targets") -> torch.Tensor: # as the caller knows them
+                  name: str = "the targets", # as the caller knows them
+                 ) -> torch.Tensor:
     "Targets, as a tensor of int64"
     wanted = "a whole number for each image"
     y = _tensor(y, name, wanted)
@@ -119,7 +128,8 @@ def check_targets(y, # N whole numbers, 0 or more
     return y
 
 def check_probs(probs, # N×classes
-                name: str = "the probabilities") -> torch.Tensor: # as the caller knows them
+                name: str = "the probabilities", # as the caller knows them
+               ) -> torch.Tensor:
     "Probabilities N×classes, each row with the sum 1"
     wanted = "floats N×classes, as predict gives them"
     probs = _tensor(probs, name, wanted)
