@@ -21,4 +21,4 @@
 for (const answer of document.querySelectorAll('main .cell > details.code-fold'))
   if (answer.querySelector('summary').textContent.trim() === 'Answer')
     for (const output of [...answer.parentElement.children])
-      if (output.className.includes('cell-output') && !output.querySelector('.mnist-cnn-playground')) answer.append(output);
+      if (output.className.includes('cell-output') && !output.querySelector('.mnist-cnn-playground, .mcx')) answer.append(output);

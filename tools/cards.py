@@ -14,7 +14,8 @@ from safetensors.torch import save
 from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.evaluation import accuracy, accuracy_interval
 from mnist_cnn.files import atomic_write
-from mnist_cnn.training import load_weights, recipes
+from mnist_cnn.files import load_weights
+from mnist_cnn.recipes import recipes
 
 FOLDER, SEED = ROOT/'mnist_cnn'/'weights', 0
 CARD = """# {name}.safetensors

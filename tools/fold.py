@@ -1,16 +1,16 @@
-"""Fold in JupyterLab what the site folds: `python tools/fold.py` hides the code of every cell with `#| code-fold: true`, and what an answer prints."""
+"""Fold in JupyterLab what the site folds: `python tools/fold.py` hides the code of every cell with `#| code-fold: true`."""
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDED, ANSWER = (re.compile(rf'^#\| *{option}', re.M) for option in ('code-fold: *true', 'code-summary: *"?Answer'))
+FOLDED = re.compile(r'^#\| *code-fold: *true', re.M)
 
 
 def folds(cell):
     "What JupyterLab is to hide of a cell, as its metadata say it."
     source = ''.join(cell['source'])
     if cell['cell_type'] != 'code' or not FOLDED.search(source): return {}
-    return {'source_hidden': True} | ({'outputs_hidden': True} if ANSWER.search(source) else {})
+    return {'source_hidden': True}
 
 def half_folded(cell):
     "Whether a cell is folded on the site but open in JupyterLab."

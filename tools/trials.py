@@ -18,7 +18,8 @@ from mnist_cnn.data import Augment, load_tensors
 from mnist_cnn.evaluation import predict
 from mnist_cnn.files import atomic_write
 from mnist_cnn.model import AllConvNet, _conv_bn
-from mnist_cnn.training import hardware, recipes, run_recipe
+from mnist_cnn.recipes import recipes, run_recipe
+from mnist_cnn.steps import hardware
 
 RESULTS, N, SEED = ROOT/'results'/'trials.json', 50_000, 0
 
