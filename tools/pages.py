@@ -3,7 +3,8 @@
 `doc_procs` in pyproject.toml names the two: nbdev makes a `ShowSource` for each notebook before it
 processes anything, and calls `for_site` on each cell after all else.
 """
-import ast, re
+import ast, json, re
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,34 +17,74 @@ from tools.torch_names import link_torch
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
 SOURCE_LINK = re.compile(r'\[source\]\([^)]*\)\{[^}]*\}\n*')
 NAME_LINK = re.compile(r'\[(`[^`]+`)\]\(/([\w.-]+\.html)#([\w.-]+)\)')
-SHOWN = '#| code-fold: show'  # what nbdev writes above exported code
+LONG = 15  # lines of a cell that are still shown open
 OPEN = ('<p class="open-notebook"><a href="notebooks/{0}" download>Open this notebook</a> '
         '<span>{0}, to run in JupyterLab</span></p>')  # `copy_notebooks` puts them there
 LINKED_HEADING = re.compile(r'^(#+ .*?)\[(`[^`]+`)\]\([^)]*\)', re.M)
 
 
 class ShowSource(Processor):
-    "Show the code of exported cells below their documentation, where nbdev would only link to a repository; offer the notebook."
+    "Show an exported cell once, as the cell it is, folded where it is long; offer the notebook. Signatures stand on pages of their own."
     def __init__(self, nb):
         super().__init__(nb)
+        if Path(nb.path_).stem.startswith('reference_'): return
         for cell in nb.cells:
-            if 'export' in cell.directives_: cell.directives_['exports'] = cell.directives_.pop('export')
+            if 'export' not in cell.directives_: continue
+            del cell.directives_['export']  # or nbdev would hide the cell, document its names here and run it for that
+            if only_imports(cell.source):
+                cell.directives_['hide'] = []
+                continue
+            if len(cell.source.splitlines()) > LONG and 'code-fold' not in cell.source: cell.source = '#| code-fold: true\n' + cell.source
+            if 'code-summary' not in cell.source and 'code-fold' in cell.source: cell.source = f'#| code-summary: "{title_of(cell.source)}"\n' + cell.source
 
     def begin(self):
-        # in place of nbdev's `mv_exports` (see `skip_procs`), which puts documentation above the wrong one of two neighbours
         cells = self.nb.cells
-        for cell in [c for c in cells if 'exports' in getattr(c, 'directives_', {})]:
-            i = next(i for i, c in enumerate(cells) if c is cell)
-            docs = next((n for n, c in enumerate(cells[i+1:]) if not getattr(c, 'has_sd', False)), len(cells)-i-1)
-            cells.insert(i+docs, cells.pop(i))
         title = next((n for n, c in enumerate(cells) if c.cell_type == 'markdown'), None)
-        if title is not None: cells.insert(title+1, mk_cell(OPEN.format(Path(self.nb.path_).name), 'markdown'))
+        name = Path(self.nb.path_).name
+        if title is not None and not name.startswith('reference_'): cells.insert(title+1, mk_cell(OPEN.format(name), 'markdown'))
+
+
+def title_of(code):
+    "What a folded cell holds: its public names, as a reader would look for them."
+    names = [t.name for t in ast.parse(code).body if isinstance(t, (ast.FunctionDef, ast.ClassDef))]
+    return 'Code of ' + ', '.join([n for n in names if not n.startswith('_')] or names or ['constants'])
+
+
+@cache
+def modules():
+    "Of each page, the module that its notebook makes: `{'conv': 'conv', 'generalization': 'recipes', …}`."
+    found = {}
+    for f in sorted(get_config().nbs_path.glob('[0-9]*.ipynb')):
+        if m := re.search(r'#\| *default_exp (\w+)', f.read_text(encoding='utf-8')): found[re.sub(r'^\d+[a-z]*_', '', f.stem)] = m[1]
+    return found
+
+
+def reference(module):
+    "A notebook that documents every public name of a module, with nbdev's own `show_doc`."
+    tree = ast.parse((get_config().lib_path/f'{module}.py').read_text(encoding='utf-8'))
+    names = next((ast.literal_eval(t.value) for t in tree.body if isinstance(t, ast.Assign) and getattr(t.targets[0], 'id', '') == '__all__'), [])
+    documented = {t.name for t in tree.body if isinstance(t, (ast.FunctionDef, ast.ClassDef))}
+    cells = [mk_cell(f'# mnist_cnn.{module}\n\n> {ast.get_docstring(tree) or module}', 'markdown'),
+             mk_cell('#| hide\nfrom nbdev.showdoc import *'), mk_cell(f'#| hide\nfrom mnist_cnn.{module} import *')]
+    cells += [mk_cell(f'#| echo: false\nshow_doc({n})') for n in names if n in documented]
+    return {'cells': [{'cell_type': c.cell_type, 'id': f'{i:08x}', 'metadata': {}, 'source': c.source,
+                       **({'outputs': [], 'execution_count': None} if c.cell_type == 'code' else {})} for i, c in enumerate(cells)],
+            'metadata': {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name': 'python3'}}, 'nbformat': 4, 'nbformat_minor': 5}
+
+
+@contextmanager
+def with_reference():
+    "In this block, the reference pages stand among the notebooks."
+    files = {get_config().nbs_path/f'reference_{m}.ipynb': m for m in modules().values()}
+    try:
+        for f, m in files.items(): f.write_text(json.dumps(reference(m)), encoding='utf-8')
+        yield
+    finally:
+        for f in files: f.unlink(missing_ok=True)
 
 
 def for_site(cell):
     "Make a processed cell fit for both renderers: raw HTML as Markdown, links that lead somewhere, exported imports folded."
-    if cell.source.startswith(SHOWN) and only_imports(cell.source):
-        cell.source = cell.source.replace(SHOWN, '#| code-fold: true', 1)
     for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
     if cell.cell_type == 'markdown': cell.source = link_torch(mend_links(cell.source))
     for out in cell.get('outputs', []):
@@ -53,7 +94,9 @@ def for_site(cell):
 
 def only_imports(code):
     "Whether the code does nothing but import."
-    return all(isinstance(t, (ast.Import, ast.ImportFrom)) for t in ast.parse(code).body)
+    try: body = ast.parse(code).body
+    except SyntaxError: return False
+    return all(isinstance(t, (ast.Import, ast.ImportFrom)) for t in body)
 
 
 def html_as_markdown(data):
@@ -78,7 +121,8 @@ def _relative(link):
     name, page, anchor = link.groups()
     if anchor.split('.')[-1].startswith('_'): return name  # private or special: documented nowhere
     if anchor in methods(): anchor = anchor.split('.')[0]  # documented with its class
-    return f'[{name}]({page}#{anchor})'
+    module = modules().get(page.removesuffix('.html'))
+    return f'[{name}](reference_{module}.html#{anchor})' if module else name
 
 
 @cache

@@ -9,6 +9,8 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
+from tools.pages import with_reference
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
 NOT_RESOURCES = {'.ipynb', '.qmd', '.md', '.yml', '.yaml', '.scss', '.py'}
@@ -24,8 +26,9 @@ def render_quarto(out, n_workers):
     from nbdev.quarto import nbdev_docs
     os.chdir(ROOT)
     if stale(ROOT/'_proc'): shutil.rmtree(ROOT/'_proc', ignore_errors=True)
-    write_sidebar()
-    nbdev_docs.__wrapped__(n_workers=n_workers)
+    with with_reference():
+        write_sidebar()
+        nbdev_docs.__wrapped__(n_workers=n_workers)
     copy_notebooks(ROOT/'_docs')
     if out != ROOT/'_docs': replace(out, ROOT/'_docs')
     return []
@@ -45,6 +48,7 @@ def write_sidebar():
         now = max(n for n in PARTS if n <= int(f.name[:2]))
         if now != part: contents.append({'text': PARTS[part := now]})
         contents.append(f.name)
+    contents += [{'text': 'Reference'}, *sorted(f.name for f in (ROOT/'nbs').glob('reference_*.ipynb'))]
     text = yaml.safe_dump({'website': {'sidebar': {'contents': contents}}}, sort_keys=False)
     (ROOT/'nbs/sidebar.yml').write_text(text, encoding='utf-8')
 
@@ -88,8 +92,9 @@ def prepare(n_workers):
     from nbdev.serve import proc_nbs
     os.chdir(ROOT)
     refresh_quarto_yml()
-    write_sidebar()
-    return proc_nbs(ROOT/'nbs', n_workers=n_workers, force=stale(ROOT/'_proc'))
+    with with_reference():
+        write_sidebar()
+        return proc_nbs(ROOT/'nbs', n_workers=n_workers, force=stale(ROOT/'_proc'))
 
 
 def stale(proc):
