@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['show_maps', 'activations', 'TopPatches', 'top_patches', 'saliency', 'integrated_gradients', 'grad_cam', 'occlusion',
-           'Components', 'principal_components', 'shift_error']
+           'Components', 'principal_components']
 
 # %% ../nbs/09_interpretation.ipynb #2518b6bb
 from collections.abc import Callable
@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from .conv import receptive_field
-from .evaluation import shifted
 from .steps import evaluating
 
 # %% ../nbs/09_interpretation.ipynb #4caf01d8
@@ -210,22 +209,3 @@ def principal_components(features: torch.Tensor, # N×features
     u, s, v = torch.linalg.svd(centred, full_matrices=False)
     sign = v.gather(1, v.abs().argmax(1, keepdim=True)).sign()   # a direction and its opposite are alike: the largest part is positive
     return Components(centred @ (v * sign)[:k].T, (v * sign)[:k], (s**2 / (s**2).sum())[:k])
-
-# %% ../nbs/09_interpretation.ipynb #82798aae
-def shift_error(f: Callable, # images → maps N×C×H×W, or numbers N×units
-                x: torch.Tensor, # images N×C×H×W, at least 2
-                right: int, # pixels that the images are moved
-                along: int = 0, # places that the maps should move with them; as many come in at the left, and are left out
-                margin: int = 0, # places left out at the maps' edges
-               ) -> float:
-    "How far `f` of the moved images is from (moved) `f` of the images; 1: as far as from `f` of another image"
-    if len(x) < 2: raise ValueError(f"{len(x)} images; expected at least 2, to compare with the distance between images.")
-    with torch.no_grad(): a, b = f(shifted(x, right)), f(x)
-    if a.ndim == 4:
-        b = shifted(b, along)
-        h, w = a.shape[-2:]
-        if along + 2 * margin >= w: raise ValueError(f"along {along} and margin {margin} leave nothing of maps {h}×{w}; use less.")
-        a, b = [m[..., margin:h - margin, along + margin:w - margin] for m in (a, b)]
-    elif along or margin: raise ValueError(f"along and margin are for maps N×C×H×W; f gives {tuple(a.shape)}.")
-    other = b.roll(1, 0)
-    return ((a - b).flatten(1).norm(dim=1).sum() / (other - b).flatten(1).norm(dim=1).sum()).item()
