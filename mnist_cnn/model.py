@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 import torch, torch.nn.functional as F
 from torch import nn
+from .checks import check_number
 
 # %% ../nbs/02_model.ipynb #431208c1
 def _input_error(x, name):
@@ -32,11 +33,6 @@ def _input_error(x, name):
     return (f"{name} takes a float batch of shape N×1×28×28; it is given {dtype} "
             f"of shape {given}. To fix it, {'; '.join(todo)}.")
 
-def _check_classes(n_classes):
-    "Raise a `ValueError` unless `n_classes` is a whole number of at least 1"
-    if not isinstance(n_classes, int) or isinstance(n_classes, bool) or n_classes < 1:
-        raise ValueError(f"n_classes must be a whole number, 1 or more, not {n_classes!r}")
-
 # %% ../nbs/02_model.ipynb #5d03758a
 class SimpleCNN(nn.Module):
     "Two convolutions, each with ReLU and 2×2 max pool, then two linear layers: digits to logits"
@@ -44,7 +40,7 @@ class SimpleCNN(nn.Module):
         n_classes: int = 10,  # number of logits, at least 1
     ):
         super().__init__()
-        _check_classes(n_classes)
+        n_classes = check_number("n_classes", n_classes, 1, whole=True)
         self.conv1 = nn.Conv2d(1, 16, kernel_size=3, stride=1, padding=1)
         self.conv2 = nn.Conv2d(16, 32, kernel_size=3, stride=1, padding=1)
         self.pool = nn.MaxPool2d(kernel_size=2, stride=2)
@@ -92,7 +88,7 @@ class AllConvNet(nn.Module):
         n_classes: int = 10,  # number of logits
     ):
         super().__init__()
-        _check_classes(n_classes)
+        n_classes = check_number("n_classes", n_classes, 1, whole=True)
         self.features = nn.Sequential(
             _conv_bn(1, 32),
             _conv_bn(32, 48, stride=2),
@@ -120,9 +116,9 @@ def plain_cnn(
     n_classes: int = 10,  # number of logits
 ) -> nn.Sequential:
     "Blocks of a 3×3 convolution, 2×2 max pool and ReLU, then one linear layer; for 28×28 images and three blocks: to 1×1"
-    _check_classes(n_classes)
-    if not isinstance(channels, (tuple, list)) or not channels or not all(type(c) is int and c > 0 for c in channels):
-        raise ValueError(f"channels is {channels!r}; expected whole numbers, one for each block, such as (8, 16, 16).")
+    n_classes = check_number("n_classes", n_classes, 1, whole=True)
+    if not isinstance(channels, (tuple, list)) or not channels: raise ValueError(f"channels is {channels!r:.50}; expected one number for each block, such as (8, 16, 16).")
+    channels = [check_number("one of channels", c, 1, whole=True) for c in channels]
     blocks = [layer for c_in, c_out in zip((1, *channels), channels)
               for layer in (nn.Conv2d(c_in, c_out, 3), nn.MaxPool2d(2), nn.ReLU())]
     return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(channels[-1], n_classes))

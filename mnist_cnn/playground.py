@@ -189,7 +189,8 @@ def playground(model: nn.Module | None = None, # trained: an `nn.Sequential` of 
                classes: Iterable | None = None, # what the model's outputs are called; None: 0, 1, 2, …
                mean: float = 0., # subtracted from pixels in [0, 1] …
                std: float = 1., # … which are then divided by this, as in `Batches`
-               folded: bool = False) -> Widget: # keep the layers behind a click?
+               folded: bool = False, # keep the layers behind a click?
+              ) -> Widget:
     "A field to draw a digit on, and the network that classifies it, number by number"
     mean, std = check_number("mean", mean), check_number("std", std, above=0)
     twin = _twin(model)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from .checks import check_model
 from .conv import receptive_field
 
 # %% ../nbs/32_summary.ipynb #68f88f73
@@ -214,8 +215,7 @@ def _layers(model, name=""):
 # %% ../nbs/32_summary.ipynb #b1eaa46b
 def _check(model, in_shape):
     "`in_shape` as a tuple; an error unless `summary` can take both"
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"summary takes a model, such as SimpleCNN(), not {model!r}")
+    check_model(model)
     in_shape = tuple(in_shape) if isinstance(in_shape, (tuple, list)) else in_shape
     counts = isinstance(in_shape, tuple) and all(isinstance(n, int) and n > 0 for n in in_shape)
     if not counts or not in_shape:

@@ -1,11 +1,12 @@
 "Fixtures shared by the tests: the built site, served, and a browser to look at it with."
-import json, os, re, socket, subprocess, sys, threading, time, urllib.request
+import json, os, re, signal, socket, subprocess, sys, threading, time, urllib.request
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for `tools`
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits an ignored one, and so would its children
 
 
 @pytest.fixture(scope='session')

@@ -13,15 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path: sys.path.insert(0, str(ROOT))
 
 import matplotlib.backends.backend_agg, matplotlib.figure  # noqa: F401 (what a run imports late, so that each copy of this process need not)
-import numpy as np
 import torch
 from PIL import Image
 
-import mnist_cnn.distributed, mnist_cnn.evaluation  # noqa: F401
+import mnist_cnn.distributed, mnist_cnn.evaluation, mnist_cnn.recipes  # noqa: F401
+from few import few_digits
 from mnist_cnn import cli
-from mnist_cnn.data import load_tensors
+from mnist_cnn.checkpoint import read_checkpoint
+from mnist_cnn.files import load_weights
 from mnist_cnn.model import SimpleCNN
-from mnist_cnn.training import load_checkpoint, load_weights
 
 N, N_EPOCHS = 96, 2
 ACTS = {"disk full": errno.ENOSPC, "no permission": errno.EACCES, "killed": signal.SIGKILL, "Ctrl-C": signal.SIGINT}
@@ -54,11 +54,17 @@ class Faulty:
             self.step("fsync", os.readlink(f"/proc/self/fd/{fd}"))
             fsync(fd)
         os.fsync = synchronise
+        os_open = os.open
+        def creating(path, flags, *args, **kwargs):
+            if flags & os.O_CREAT: self.step("open", path)
+            return os_open(path, flags, *args, **kwargs)
+        os.open = creating
         def opening(path, mode="r", *args, **kwargs):
-            if not set(mode) & set("wxa+") or isinstance(path, int): return real_open(path, mode, *args, **kwargs)
-            self.step("open", path)
+            if not set(mode) & set("wxa+"): return real_open(path, mode, *args, **kwargs)
+            name = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else path
+            if not isinstance(path, int): self.step("open", path)
             f = real_open(path, mode, *args, **kwargs)
-            return Parts(f, lambda: self.step("write", path)) if "b" in mode else f
+            return Parts(f, lambda: self.step("write", name)) if "b" in mode and str(name).startswith(self.folder) else f
         builtins.open = io.open = opening
 
 
@@ -110,19 +116,10 @@ def whole(folder):
     "The weights and the number of epochs of what is kept, if all of it can be read; None for what is not there"
     found, epochs = None, None
     if (folder / "CNN.pt").exists(): found = weights(folder / "CNN.pt")
-    if (folder / "CNN.checkpoint").exists(): epochs = len(load_checkpoint(folder / "CNN.checkpoint")["history"]) - 1
+    if (folder / "CNN.checkpoint").exists(): epochs = len(read_checkpoint(folder / "CNN.checkpoint")["history"]) - 1
     if (folder / "CNN.png").exists():
         with Image.open(folder / "CNN.png") as plot: plot.load()
     return found, epochs
-
-
-def small_data(folder):
-    "A few digits in the IDX format"
-    folder.mkdir()
-    for name, train, n in [("train", True, N), ("t10k", False, 32)]:
-        x, y = load_tensors(train)
-        for kind, a in [("images-idx3", x[:n, 0]), ("labels-idx1", y[:n].byte())]:
-            (folder / f"{name}-{kind}-ubyte").write_bytes(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.numpy().tobytes())
 
 
 def spread(steps, n):
@@ -160,7 +157,7 @@ def faults(acts=tuple(ACTS), sample=None, say=None):
     counts, found = Counter(), []
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp).resolve()
-        small_data(tmp / "few")
+        few_digits(tmp / "few", N, 32)
         clean, older = tmp / "clean", tmp / "older"
         code, said, steps = run(clean)
         assert code == 0 and {"mkdir", "open", "write", "fsync", "replace", "unlink"} == set(steps), said

@@ -16,7 +16,8 @@ if str(ROOT) not in sys.path: sys.path.insert(0, str(ROOT))
 import numpy as np
 from PIL import Image
 
-from mnist_cnn.data import load_tensors, prepare_image, read_idx
+from mnist_cnn.data import load_tensors, prepare_image
+from mnist_cnn.files import read_idx
 
 SECONDS = 10  # in which each file must be answered
 EXTREMES = [0, 1, 2, 28, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1]

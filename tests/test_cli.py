@@ -4,23 +4,16 @@ import json, os, re, shutil, signal, subprocess, sys, time
 import numpy as np
 import pytest
 import torch
+from few import few_digits
+from warm import command, start
 
 from mnist_cnn.data import load_tensors
-
-
-def command(*args, **kwargs):
-    return subprocess.run([sys.executable, "-m", "mnist_cnn.cli", *map(str, args)], capture_output=True, text=True, **kwargs)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     "800 training and 200 test digits in the IDX format"
-    folder = tmp_path_factory.mktemp("few")
-    for name, train, n in [("train", True, 800), ("t10k", False, 200)]:
-        x, y = load_tensors(train)
-        for kind, a in [("images-idx3", x[:n, 0]), ("labels-idx1", y[:n].byte())]:
-            (folder / f"{name}-{kind}-ubyte").write_bytes(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.numpy().tobytes())
-    return folder
+    return few_digits(tmp_path_factory.mktemp("few"), 800, 200)
 
 
 def test_installed_command_is_this_module():
@@ -32,7 +25,7 @@ def test_installed_command_is_this_module():
 def test_help_answers_in_under_a_second():
     def seconds():
         start = time.perf_counter()
-        assert command("--help").returncode == 0
+        assert subprocess.run([sys.executable, "-m", "mnist_cnn.cli", "--help"], capture_output=True).returncode == 0
         return time.perf_counter() - start
     assert min(seconds() for _ in range(3)) < 1
 
@@ -54,8 +47,7 @@ def test_progress_bar_in_a_terminal(root, tmp_path):
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     main, other = pty.openpty()
     termios.tcsetwinsize(other, (24, 100))
-    process = subprocess.Popen([sys.executable, "-m", "mnist_cnn.cli", "train", "--root", str(root), "--n-epochs", "4", "--out", str(tmp_path / "w.pt")],
-                               stdout=other, stderr=other)
+    process = start("train", "--root", root, "--n-epochs", 4, "--out", tmp_path / "w.pt", stdout=other, stderr=other)
     os.close(other)
     seen = b""
     while True:
@@ -68,30 +60,29 @@ def test_progress_bar_in_a_terminal(root, tmp_path):
     assert b"epoch 2/4" in seen and b"batch" in seen and b"%|" in seen
 
 
-def test_interrupt(root, tmp_path):
-    "Ctrl-C ends with one line and code 130, and leaves an older file of weights as it was"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupt(number, root, tmp_path):
+    "Ctrl-C, a queue or a closed terminal: one line, code 130, 143 or 129, a checkpoint, and an older file of weights stays as it was"
     out = tmp_path / "CNN.pt"
     out.write_bytes(b"older weights")
-    process = subprocess.Popen([sys.executable, "-m", "mnist_cnn.cli", "train", "--root", str(root), "--n-epochs", "10000", "--out", str(out)],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("train", "--root", root, "--n-epochs", 10000, "--out", out)
     assert "SimpleCNN" in process.stdout.readline()
     assert "before" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, complaint = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert len(complaint.splitlines()) == 1 and complaint.startswith("mnist-cnn: error: interrupted; ")
     assert out.read_bytes() == b"older weights" and sorted(p.name for p in tmp_path.iterdir()) == ["CNN.checkpoint", "CNN.pt"]
 
 
 def test_interrupt_before_the_first_epoch(root, tmp_path):
     "Ctrl-C while the untrained network is measured, or before: nothing has been learned, so nothing is kept"
-    process = subprocess.Popen([sys.executable, "-c", """
-import os, signal, sys
-from mnist_cnn import cli, training
-def evaluate(*args): signal.raise_signal(signal.SIGINT)
-training.evaluate = evaluate
-sys.exit(cli.main(sys.argv[1:]))
-""", "train", "--root", str(root), "--out", str(tmp_path / "CNN.pt")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("train", "--root", root, "--out", tmp_path / "CNN.pt", before="""
+import signal
+from mnist_cnn import evaluation
+def accuracy(*args): signal.raise_signal(signal.SIGINT)
+evaluation.accuracy = accuracy
+""")
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130 and complaint == "mnist-cnn: error: interrupted; nothing was saved.\n"
     assert not list(tmp_path.iterdir())

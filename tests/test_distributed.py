@@ -1,11 +1,9 @@
 "Processes that train together, under torchrun itself: the same weights as one process, what is said, and a process that is killed."
 import os, re, socket, subprocess, sys
 
-import numpy as np
 import pytest
 import torch
-
-from mnist_cnn.data import load_tensors
+from few import few_digits
 
 BS = 32
 TRAIN = ["train", "--device", "cpu", "--bs", str(BS), "--n-epochs", "2"]
@@ -29,12 +27,7 @@ def weights(path):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     "Ten training batches and one digit more, so that the last batch leaves nothing to the second process; 100 test digits"
-    folder = tmp_path_factory.mktemp("few")
-    for name, train, n in [("train", True, 10 * BS + 1), ("t10k", False, 100)]:
-        x, y = load_tensors(train)
-        for kind, a in [("images-idx3", x[:n, 0]), ("labels-idx1", y[:n].byte())]:
-            (folder / f"{name}-{kind}-ubyte").write_bytes(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.numpy().tobytes())
-    return folder
+    return few_digits(tmp_path_factory.mktemp("few"), 10 * BS + 1, 100)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +43,7 @@ def test_two_processes_train_as_one_does(root, two, tmp_path):
     one = run("-m", "mnist_cnn.cli", *TRAIN, "--root", root, "--out", tmp_path / "CNN.pt")
     def comparable(said): return re.sub(r"\d+\.\d s|2 × |saved .*", "", said)
     assert comparable(two[0]) == comparable(one) and len(one.splitlines()) == 6
-    assert apart(weights(tmp_path / "CNN.pt"), two[1]) < 1e-4
+    assert same_but_for_rounding(weights(tmp_path / "CNN.pt"), two[1]), apart(weights(tmp_path / "CNN.pt"), two[1])
 
 
 @pytest.fixture
@@ -78,20 +71,27 @@ sys.exit(cli.main())
 def goes_on(said):
     "Did the restarted run go on from the first epoch's checkpoint?"
     assert said.count("epoch 1") == said.count("epoch 2") == 1
-    assert "the run goes on from there" in said
+    assert "the run is resumed from there" in said
 
 
 def apart(a, b):
-    "The largest difference between two files' weights"
+    "The largest and the mean difference between two files' weights"
     assert a.keys() == b.keys()
-    return max((a[k] - b[k]).abs().max() for k in a)
+    all_of_them = torch.cat([(a[k] - b[k]).abs().flatten() for k in a])
+    return all_of_them.max().item(), all_of_them.mean().item()
+
+
+def same_but_for_rounding(a, b):
+    "A weight whose gradient is nothing but rounding is moved by Adam all the same, by up to `lr` a step, so the largest difference says little"
+    largest, mean = apart(a, b)
+    return largest < 2e-3 and mean < 1e-6
 
 
 def test_the_run_of_a_killed_process_ends_as_if_it_had_not_been(root, two, dying, tmp_path):
     "torchrun begins anew, and the run goes on from the checkpoint"
     out = tmp_path / "CNN.pt"
     goes_on(torchrun("--max-restarts", 1, dying, *TRAIN, "--root", root, "--out", out))
-    assert apart(weights(out), two[1]) == 0
+    assert apart(weights(out), two[1]) == (0, 0)
 
 
 def test_a_process_is_killed_on_another_machine(root, two, dying, tmp_path):
@@ -109,7 +109,7 @@ def test_a_process_is_killed_on_another_machine(root, two, dying, tmp_path):
         said = said.read()
     assert codes == [0, 0], said
     goes_on(said)
-    assert apart(weights(out), two[1]) < 1e-4  # each machine's process has as many threads as two had together
+    assert same_but_for_rounding(weights(out), two[1]), apart(weights(out), two[1])  # each machine's process has as many threads as two had together
 
 
 def test_an_error_in_one_process_ends_all(root, tmp_path):

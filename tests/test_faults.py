@@ -1,15 +1,19 @@
 "When the disk is full, the process killed, two runs write to one place, or the loss is none: the short form of tests/faults.py, and real limits."
-import os, re, resource, subprocess, sys
+import os, re, subprocess, sys
 from pathlib import Path
 
 import pytest
 import torch
-from faults import ACTS, N_EPOCHS, small_data, told, weights, whole
+from faults import ACTS, N, N_EPOCHS, told, weights, whole
+from few import few_digits
 from torch import nn
+from warm import command, start
 
+from mnist_cnn.checkpoint import Checkpoint, read_checkpoint
 from mnist_cnn.data import Batches
+from mnist_cnn.files import load_weights
 from mnist_cnn.model import SimpleCNN
-from mnist_cnn.training import fit, load_checkpoint, load_weights
+from mnist_cnn.training import fit
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
 PROGRAM = Path(__file__).with_name("faults.py")
@@ -17,17 +21,10 @@ PROGRAM = Path(__file__).with_name("faults.py")
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "few"
-    small_data(folder)
-    return folder
+    return few_digits(tmp_path_factory.mktemp("data") / "few", N, 32)
 
 
 def words(few, out, *more): return [str(w) for w in ("train", "--root", few, "--device", "cpu", "--n-epochs", N_EPOCHS, "--out", out, *more)]
-
-
-def start(*args, **kwargs):
-    return subprocess.Popen([sys.executable, "-m", "mnist_cnn.cli", *args], env=ENV, text=True,
-                            **dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE) | kwargs)
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -41,7 +38,7 @@ def test_at_a_write(act):
 def test_files_may_be_no_larger(limit, few, tmp_path):
     "A limit of the system, so that a real write fails: of the first file, or of the first that is larger than the weights"
     out = tmp_path / "CNN.pt"
-    process = start(*words(few, out), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    process = start(*words(few, out), before=f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch(r"mnist-cnn: error: .*File too large.*\n", err)
@@ -103,10 +100,10 @@ def test_a_loss_that_is_none(batch, tmp_path):
     "The run stops with one line that says where, and the checkpoint is that of the epoch before, from which a run can go on"
     path = tmp_path / "c"
     with pytest.raises(FloatingPointError, match=r"the loss became (nan|inf) in epoch 3, by batch 6 of 6\. Use a lower learning rate"):
-        fit(Growing(), Poisoned(3, batch), n_epochs=4, checkpoint=path, device="cpu")
-    state = load_checkpoint(path)
+        fit(Growing(), Poisoned(3, batch), n_epochs=4, callbacks=[Checkpoint(path)], device="cpu")
+    state = read_checkpoint(path)
     assert len(state["history"]) - 1 == 2 and all(v.isfinite().all() for v in state["model"].values())
-    history = fit(Growing(), Poisoned(99, 0), n_epochs=4, checkpoint=path, resume=True, device="cpu")
+    history = fit(Growing(), Poisoned(99, 0), n_epochs=4, callbacks=[Checkpoint(path, resume=True)], device="cpu")
     assert [e.epoch for e in history] == [0, 1, 2, 3, 4]
 
 
@@ -115,7 +112,7 @@ def test_pixels_that_are_none(tmp_path):
     x, y = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
     x[60, 0, 3, 3] = float("nan")
     with pytest.raises(FloatingPointError, match="are all pixels and all weights finite"):
-        fit(SimpleCNN(), Batches(x, y), n_epochs=2, checkpoint=tmp_path / "c", device="cpu")
+        fit(SimpleCNN(), Batches(x, y), n_epochs=2, callbacks=[Checkpoint(tmp_path / "c")], device="cpu")
     assert not list(tmp_path.iterdir())
 
 
@@ -156,6 +153,6 @@ def test_a_folder_where_a_file_should_be(name, few, tmp_path):
 def test_no_home(name, few, tmp_path):
     "No folder for a cache: the run does without"
     env = {k: v for k, v in ENV.items() if k not in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")} | {name: "/proc/nowhere"}
-    done = subprocess.run([sys.executable, "-m", "mnist_cnn.cli", *words(few, tmp_path / "CNN.pt")], env=env, capture_output=True, text=True)
+    done = command(*words(few, tmp_path / "CNN.pt"), env=env)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert weights(tmp_path / "CNN.pt")

@@ -98,12 +98,14 @@ assert mnist_cnn.__file__.startswith(sys.prefix), mnist_cnn.__file__
 from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.playground import playground
-from mnist_cnn.training import fit, save_weights, set_seed
+from mnist_cnn.checkpoint import Checkpoint
+from mnist_cnn.files import save_weights
+from mnist_cnn.training import fit, set_seed
 from PIL import Image
 set_seed()
 x, y = load_tensors()
 model = SimpleCNN()
-history = fit(model, Batches(x[:3200], y[:3200], shuffle=True), n_epochs=2, device="cpu", checkpoint="c")
+history = fit(model, Batches(x[:3200], y[:3200], shuffle=True), n_epochs=2, device="cpu", callbacks=[Checkpoint("c")])
 assert history.train_accuracy[-1] > 0.8 > history.train_accuracy[0], history
 save_weights(model, "w.pt")
 Image.fromarray(255 - load_tensors(False)[0][0, 0].numpy()).resize((80, 80)).save("seven.png")

@@ -13,8 +13,9 @@ from torch import nn
 from mnist_cnn.conv import find_conv, out_size, receptive_field, transposed_out_size
 from mnist_cnn.data import Batches, prepare_image
 from mnist_cnn.evaluation import accuracy_interval, confusion_matrix
-from mnist_cnn.training import (Epoch, FlatAdam, History, _random_states, _set_random_states, load_checkpoint, load_weights, save_checkpoint,
-                                save_weights)
+from mnist_cnn.checkpoint import Checkpoint, _random_states, _set_random_states
+from mnist_cnn.files import load_weights, save_weights
+from mnist_cnn.training import fit
 
 settings.register_profile("short", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=5000, deadline=None)
@@ -244,27 +245,21 @@ def test_a_number_that_is_none_is_refused(tmp_path_factory, pair, bad, at):
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-2**60, 2**60), st.floats(allow_nan=False), st.text(max_size=20))
 
-@given(st.dictionaries(st.text(max_size=10), VALUES, max_size=5), st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1)), max_size=4),
-       st.integers(0, 2**32 - 1), st.integers(0, 3))
-def test_checkpoints_come_back(tmp_path_factory, run, rows, seed, n_steps):
-    torch.manual_seed(seed)
-    model, cpu = nn.Linear(3, 2), torch.device("cpu")
-    opt = FlatAdam(model.parameters())
-    for _ in range(n_steps):
-        opt.zero_grad()
-        model(torch.randn(4, 3)).square().sum().backward()
-        opt.step()
-    history = History([Epoch(i, loss, acc, None, 1.) for i, (loss, acc) in enumerate(rows)])
+@settings(max_examples=settings.default.max_examples // 4)
+@given(st.dictionaries(st.text(max_size=10), VALUES, max_size=5), st.integers(0, 3), st.integers(0, 2**32 - 1))
+def test_checkpoints_come_back(tmp_path_factory, given_settings, n_epochs, seed):
+    "Settings, history, weights, optimizer and random numbers, whatever they are"
     path = tmp_path_factory.getbasetemp() / "c.checkpoint"
-    save_checkpoint(path, model, opt, history, run, {"threads": 1}, _random_states(cpu))
+    path.unlink(missing_ok=True)
+    torch.manual_seed(seed)
+    model, train = nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), Batches(torch.randn(8, 1, 1, 3), torch.randint(2, (8,)), bs=3, shuffle=True)
+    history = fit(model, train, n_epochs=n_epochs, device="cpu", callbacks=[Checkpoint(path, settings=given_settings)])
     after = torch.rand(3).tolist(), np.random.rand(3).tolist()
-    state = load_checkpoint(path)
-    assert state["run"] == run and state["history"] == [(e.epoch, e.loss, e.train_accuracy, None, 1.) for e in history] and state["middle"] is None
-    assert bits(state["model"]) == bits(model.state_dict()) and state["opt"]["n_steps"] == n_steps
-    again = FlatAdam(nn.Linear(3, 2).parameters())
-    again.load_state_dict(state["opt"])
-    assert torch.equal(again.mean, opt.mean) and torch.equal(again.square, opt.square)
-    _set_random_states(state["random"], cpu)
+    kept = Checkpoint(path, resume=True)
+    for name, value in given_settings.items(): assert kept.run[name] == value or name in ("lr", "loss", "batches", "n_epochs", "optimizer", "augment", "autocast")
+    assert [row[:4] for row in kept.state["history"]] == [(e.epoch, e.loss, e.train_accuracy, None) for e in history] and kept.state["middle"] is None
+    assert bits(kept.state["model"]) == bits(model.state_dict()) and kept.state["opt"]["n_steps"] == 3 * n_epochs
+    _set_random_states(kept.state["random"], torch.device("cpu"))
     assert (torch.rand(3).tolist(), np.random.rand(3).tolist()) == after
 
 

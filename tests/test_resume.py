@@ -5,17 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from few import few_digits
+from warm import start
 
-from mnist_cnn.data import load_tensors
-from mnist_cnn.training import load_checkpoint
+from mnist_cnn.checkpoint import read_checkpoint
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
 N, N_EPOCHS = 2500, 4
-
-
-def start(*args, program=("-m", "mnist_cnn.cli"), **env):
-    return subprocess.Popen([sys.executable, *map(str, (*program, *args))], env=ENV | env,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def run(*args, code=0, **kwargs):
@@ -29,11 +25,7 @@ def run(*args, code=0, **kwargs):
 @pytest.fixture(scope="module")
 def train(tmp_path_factory):
     "The words of a command that trains on a small data set"
-    folder = tmp_path_factory.mktemp("few")
-    for name, train, n in [("train", True, N), ("t10k", False, 200)]:
-        x, y = load_tensors(train)
-        for kind, a in [("images-idx3", x[:n, 0]), ("labels-idx1", y[:n].byte())]:
-            (folder / f"{name}-{kind}-ubyte").write_bytes(bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.numpy().tobytes())
+    folder = few_digits(tmp_path_factory.mktemp("few"), N, 200)
     return ["train", "--root", folder, "--n-epochs", N_EPOCHS, "--device", "cpu", "--out"]
 
 
@@ -91,9 +83,9 @@ def chain(moments, train, whole, folder):
             checkpoint, done = out().with_suffix(".checkpoint"), 0
             if checkpoint.exists():
                 n_resumed += 1
-                done = sum(row[-1] for row in load_checkpoint(checkpoint)["history"])
+                done = sum(row[-1] for row in read_checkpoint(checkpoint)["history"])
             with open(log, "w") as f:
-                process = subprocess.Popen([sys.executable, "-m", "mnist_cnn.cli", *map(str, train), out(), "--resume"], env=ENV, stdout=f)
+                process = start(*train, out(), "--resume", stdout=f)
             if killed(process, log, moment, whole[2][0], whole[2][1] - done): break
             assert process.returncode == 0  # at its end already; then a run from the start is to be killed a little earlier
             assert weights(out()) == whole[0] and told(log.read_text()) == whole[1]
@@ -116,24 +108,20 @@ def test_killed_at_ten_random_moments(train, whole, tmp_path):
 
 
 DYING = """
-import os, signal, sys
-from mnist_cnn import cli
-function, n = getattr(os, sys.argv[1]), int(sys.argv[2])
+import os, signal
+function, n = os.replace, [4]
 def dying(*args):
-    global n
-    n -= 1
-    if not n: os.kill(os.getpid(), signal.SIGKILL)
+    n[0] -= 1
+    if not n[0]: os.kill(os.getpid(), signal.SIGKILL)
     return function(*args)
-setattr(os, sys.argv[1], dying)
-sys.exit(cli.main(sys.argv[3:]))
+os.replace = dying
 """
 
 
 def test_killed_while_it_writes(train, whole, tmp_path):
     "When the checkpoint of epoch 3 is whole, but has not got its name. What lies under the temporary one is never read"
-    out, program = tmp_path / "CNN.pt", tmp_path / "dying.py"
-    program.write_text(DYING)
-    said = run("replace", 4, *train, out, "--resume", program=[program], code=-signal.SIGKILL)
+    out = tmp_path / "CNN.pt"
+    said = run(*train, out, "--resume", before=DYING, code=-signal.SIGKILL)
     assert "no checkpoint there; the run begins at the start" in said.splitlines()[0] and len(said.splitlines()) == 5
     left = [p for p in tmp_path.iterdir() if p.name.startswith(".CNN")]
     assert len(left) == 1
@@ -146,7 +134,7 @@ def test_killed_while_it_writes(train, whole, tmp_path):
 def test_ctrl_c(stopped, whole):
     "What is kept is said in one line, which holds the command that goes on; the history holds all epochs"
     checkpoint, err = stopped
-    kept, command = re.fullmatch(r"mnist-cnn: error: interrupted; (.*)\. To go on: mnist-cnn (.*)\n", err).groups()
+    kept, command = re.fullmatch(r"mnist-cnn: error: interrupted; (.*)\. To resume: mnist-cnn (.*)\n", err).groups()
     assert re.fullmatch(re.escape(f"{checkpoint} keeps 1 of 4 epochs") + r"( and \d+ of 157 batches)?", kept)
     before = checkpoint.read_bytes()
     said = run(*shlex.split(command))
@@ -183,7 +171,8 @@ import os, signal, sys
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 from mnist_cnn.model import SimpleCNN
-from mnist_cnn.training import fit, load_checkpoint
+from mnist_cnn.checkpoint import Checkpoint
+from mnist_cnn.training import fit
 if __name__ == "__main__":
     os.setpgid(0, 0)
     data = TensorDataset(torch.rand(320, 1, 28, 28), torch.randint(10, (320,)))
@@ -194,8 +183,9 @@ if __name__ == "__main__":
                 Pressing.n += 1
                 if Pressing.n == 25: os.killpg(0, signal.SIGINT)
                 yield batch
-    try: fit(SimpleCNN(), Pressing(data, 16, num_workers=2), n_epochs=1, device="cpu", checkpoint=sys.argv[1])
-    except KeyboardInterrupt: print(load_checkpoint(sys.argv[1])["middle"]["batch"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try: fit(SimpleCNN(), Pressing(data, 16, num_workers=2), n_epochs=1, device="cpu", callbacks=[Checkpoint(sys.argv[1])])
+    except KeyboardInterrupt: print(Checkpoint(sys.argv[1], resume=True).state["middle"]["batch"])
 """)
     done = subprocess.run([sys.executable, program, tmp_path / "c"], env=ENV, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("5\n", "")

@@ -11,8 +11,9 @@ if not __package__: sys.path[0] = str(ROOT)
 
 from safetensors.torch import save
 
-from mnist_cnn.data import Batches, atomic_write, load_tensors
+from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.evaluation import accuracy, accuracy_interval
+from mnist_cnn.files import atomic_write
 from mnist_cnn.training import load_weights, recipes
 
 FOLDER, SEED = ROOT/'mnist_cnn'/'weights', 0

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnist_cnn.data import Augment, atomic_write, load_tensors
+from mnist_cnn.data import Augment, load_tensors
 from mnist_cnn.evaluation import predict
+from mnist_cnn.files import atomic_write
 from mnist_cnn.model import AllConvNet, _conv_bn
 from mnist_cnn.training import hardware, recipes, run_recipe
 

@@ -11,8 +11,9 @@ if not __package__: sys.path[0] = str(ROOT)
 
 import torch
 
-from mnist_cnn.data import Batches, atomic_write, load_tensors
+from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.evaluation import accuracy, accuracy_interval
+from mnist_cnn.files import atomic_write
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.training import fit, set_seed
 
