@@ -143,7 +143,7 @@ def _of_training(d):
     elif not after < before - 0.1 and after > 0.8 * d.guessing:
         yield "One batch can be memorized, but the loss on other samples does not fall. Do the labels belong to the images?"
 
-# %% ../nbs/08_diagnosis.ipynb #b8cdbd71
+# %% ../nbs/08_diagnosis.ipynb #456541bc
 def diagnose(model: nn.Module, # gives logits N×classes; it stays as it is
              batches: Iterable, # training batches (xb, yb)
              valid: Iterable | None = None, # validation batches, to look for leaks and to measure on
@@ -157,7 +157,7 @@ def diagnose(model: nn.Module, # gives logits N×classes; it stays as it is
         taken, held = [[(xb.to(device), yb.to(device)) for xb, yb in islice(b or (), n)] for b, n in ((batches, n_steps + 5), (valid, 5))]
         if not taken: raise ValueError("there are no batches to look at; expected at least one.")
         x, y = map(torch.cat, zip(*taken))
-        layers, logits, loss = _signals(copy.deepcopy(model), x[:1000], y[:1000])
+        layers, logits, loss = _signals(copy.deepcopy(model), x[:512], y[:512])
         d = Diagnosis(loss, math.log(logits.shape[1]), layers, n_steps=n_steps)
         if math.isfinite(loss):
             one, many, aside = copy.deepcopy(model), copy.deepcopy(model), held or taken[-5:]
