@@ -21,6 +21,7 @@ def shift_error(f: Callable, # images → maps N×C×H×W, or numbers N×units
                 margin: int = 0, # places left out at the maps' edges
                ) -> float:
     "How far `f` of the moved images is from (moved) `f` of the images; 1: as far as from `f` of another image"
+    x, along, margin = check_images(x), check_number("along", along, least=0, whole=True), check_number("margin", margin, least=0, whole=True)
     if len(x) < 2: raise ValueError(f"{len(x)} images; expected at least 2, to compare with the distance between images.")
     with torch.no_grad(): a, b = f(shifted(x, right)), f(x)
     if a.ndim == 4:
