@@ -95,86 +95,92 @@ def _style(key, places, seconds=.9):
     return f'<style>@media (prefers-reduced-motion:no-preference){{{"".join(rules)}}}</style>'
 
 # %% ../nbs/34_widgets.ipynb #631098a4
-def animate_conv(
-    in_size, # height and width of the input in pixels, int or (H, W)
-    kernel_size, # of the window, int or (H, W)
-    stride=1, # pixels that the window moves at each step
-    padding=0, # zeros around the input, or 'same', 'valid'; if transposed, cut off the output
-    dilation=1, # distance between neighbouring pixels of the window
-    transposed=False, # draw the transposed one: each input pixel stamps the kernel on the output
-) -> Picture: # an SVG that plays by itself, without scripts
-    "A moving picture of the window that slides over the input and of the output that it makes."
-    size = per_dim('in_size', in_size, 2, 1)
-    wins = windows(kernel_size, stride, padding, dilation, 2)
+def _played(size, wins, transposed):
+    "The size of the output; a `ValueError` if there is nothing to draw, or too much to watch"
     def slid(s, w): return len(range(0, s + w.before + w.after - w.reach + 1, w.stride))
     def stamped(s, w): return (s - 1)*w.stride + w.reach - w.before - w.after
     out = tuple(map(stamped if transposed else slid, size, wins))
     if min(out) < 1:
         raise ValueError(f'nothing to draw: input {_by(size)} would give output {_by(out)}; '
                          'change the kernel or the padding')
-    # the window moves over the big grid and its rim; the small grid has a cell for each place
-    small, big = (size, out) if transposed else (out, size)
-    if (n := small[0]*small[1]) > 100:
+    if (n := np.prod(size if transposed else out)) > 100:
         raise ValueError(f'{n} places of the window are too many to watch: '
                          'give sizes with at most 100')
+    return out
 
+def _in_words(wins):
+    "The settings of the window"
     before, after = _one(w.before for w in wins), _one(w.after for w in wins)
     pad = before if before == after else f'{before} before and {after} behind'
-    words = (f'kernel {_by(w.kernel_size for w in wins)}, stride {_one(w.stride for w in wins)}, '
-             f'padding {pad}, dilation {_one(w.dilation for w in wins)}')
-    kind = 'Transposed convolution' if transposed else 'Convolution'
-    title = f'{kind}: input {_by(size)}, {words}, output {_by(out)}'
-    # begins the names of this picture's styles, so that many can share a page
-    key = 'c' + md5(title.encode()).hexdigest()[:7]
+    return (f'kernel {_by(w.kernel_size for w in wins)}, stride {_one(w.stride for w in wins)}, '
+            f'padding {pad}, dilation {_one(w.dilation for w in wins)}')
 
+def _stage(small, big, wins, transposed):
+    "Width of the drawing and height above its words; corners of the big grid's rim and of the small grid; and of each place, those of the window and of its cell"
     c, top, gap = _cell, 36, 56
     rows, cols = (b + w.before + w.after for b, w in zip(big, wins))
-    h, w = (w.reach*c for w in wins)
     content, height = (cols + small[1])*c + gap, max(rows, small[0])*c
-    width, foot = max(content + 28, 380), top + height
+    width = max(content + 28, 380)
     left = (width - content)/2
-    big_x, small_x = left, left + cols*c + gap
-    if transposed: big_x, small_x = left + small[1]*c + gap, left
+    big_x, small_x = (left + small[1]*c + gap, left) if transposed else (left, left + cols*c + gap)
     big_y, small_y = top + (height - rows*c)/2, top + (height - small[0]*c)/2
-    at = list(product(*map(range, small)))
     step_y, step_x = (w.stride*c for w in wins)
-    places = [(big_x + j*step_x, big_y + i*step_y, small_x + j*c, small_y + i*c) for i, j in at]
+    places = [(big_x + j*step_x, big_y + i*step_y, small_x + j*c, small_y + i*c) for i, j in product(*map(range, small))]
+    return width, top + height, (big_x, big_y), (small_x, small_y), places
 
-    def group(name, what, more=''): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
-    def put(x, y): return f' transform="translate({x:g} {y:g})"'
-    def step(k):
-        "What shows at place k only: words, and while the window rests lines from it to its cell."
-        i, j = at[k]
-        x, y, cell_x, cell_y = places[k]
-        ends = (x, y, w, h), (cell_x, cell_y, c, c)
-        (x0, y0, w0, h0), (x1, y1, _, h1) = reversed(ends) if transposed else ends
-        lines = f'M{x0 + w0:g} {y0:g}L{x1:g} {y1:g}M{x0 + w0:g} {y0 + h0:g}L{x1:g} {y1 + h1:g}'
-        spans = [_span(p*v.stride - v.before, v) for p, v in zip(at[k], wins)]
-        over = 'rows {}, columns {}'.format(*spans)
-        says = (f'input ({i}, {j}) adds to output {over}' if transposed
-                else f'output ({i}, {j}): input {over}')
-        when = f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"'
-        return (group('lines', f'<path d="{lines}" stroke="{_frame}" fill="none"/>', when)
-                + group('words', _text(width/2, foot + 42, says, 12), when))
+def _step(k, at, place, wins, transposed, key, middle, foot):
+    "What shows at place k only: words, and while the window rests lines from it to its cell"
+    x, y, cell_x, cell_y = place
+    ends = (x, y, wins[1].reach*_cell, wins[0].reach*_cell), (cell_x, cell_y, _cell, _cell)
+    (x0, y0, w0, h0), (x1, y1, _, h1) = reversed(ends) if transposed else ends
+    lines = f'M{x0 + w0:g} {y0:g}L{x1:g} {y1:g}M{x0 + w0:g} {y0 + h0:g}L{x1:g} {y1 + h1:g}'
+    over = 'rows {}, columns {}'.format(*(_span(p*v.stride - v.before, v) for p, v in zip(at, wins)))
+    says = f'input ({at[0]}, {at[1]}) adds to output {over}' if transposed else f'output ({at[0]}, {at[1]}): input {over}'
+    when = f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"'
+    return (_group(key, 'lines', f'<path d="{lines}" stroke="{_frame}" fill="none"/>', when)
+            + _group(key, 'words', _text(middle, foot + 42, says, 12), when))
 
-    taps, clear = product(*(range(0, v.reach, v.dilation) for v in wins)), ' fill-opacity=".8"'
-    window = ''.join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, clear)
-                     for y, x in taps)
-    window += _rect(0, 0, w, h, 'none', _frame, 3)
-    still = f' stroke-dasharray="5 4" class="{key}-still"'   # the second place, if nothing moves
-    ghost = _rect(*places[1][:2], w, h, 'none', _frame, 2, still) if n > 1 else ''
-    big_label, small_label = ('output', 'input') if transposed else ('input', 'output')
+def _group(key, name, what, more=''): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
+
+def _drawn_window(wins):
+    "The window, with its taps, at the origin"
+    c, clear = _cell, ' fill-opacity=".8"'
+    taps = product(*(range(0, v.reach, v.dilation) for v in wins))
+    return (''.join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, clear) for y, x in taps)
+            + _rect(0, 0, wins[1].reach*c, wins[0].reach*c, 'none', _frame, 3))
+
+def animate_conv(
+    in_size: int | tuple, # height and width of the input in pixels, int or (H, W)
+    kernel_size: int | tuple, # of the window, int or (H, W)
+    stride: int | tuple = 1, # pixels that the window moves at each step
+    padding: int | tuple | str = 0, # zeros around the input, or 'same', 'valid'; if transposed, cut off the output
+    dilation: int | tuple = 1, # distance between neighbouring pixels of the window
+    transposed: bool = False, # draw the transposed one: each input pixel stamps the kernel on the output
+) -> Picture: # an SVG that plays by itself, without scripts
+    "A moving picture of the window that slides over the input and of the output that it makes"
+    size = per_dim('in_size', in_size, 2, 1)
+    wins = windows(kernel_size, stride, padding, dilation, 2)
+    out = _played(size, wins, transposed)
+    # the window moves over the big grid and its rim; the small grid has a cell for each place
+    small, big = (size, out) if transposed else (out, size)
+    width, foot, (big_x, big_y), (small_x, small_y), places = _stage(small, big, wins, transposed)
+    words = _in_words(wins)
+    title = f"{'Transposed convolution' if transposed else 'Convolution'}: input {_by(size)}, {words}, output {_by(out)}"
+    # begins the names of this picture's styles, so that many can share a page
+    key, c = 'c' + md5(title.encode()).hexdigest()[:7], _cell
     in_x, in_y = big_x + wins[1].before*c, big_y + wins[0].before*c
+    rows, cols = (b + w.before + w.after for b, w in zip(big, wins))
     rim = _grid(big_x, big_y, rows, cols, 'white', dashed=True) if (rows, cols) != big else ''
+    still = f' stroke-dasharray="5 4" class="{key}-still"'   # the second place, if nothing moves
+    ghost = _rect(*places[1][:2], wins[1].reach*c, wins[0].reach*c, 'none', _frame, 2, still) if len(places) > 1 else ''
     done = [_rect(x + 1, y + 1, c - 2, c - 2, _done, 'none', more=f' class="{key} {key}-{k}"')
             for k, (_, _, x, y) in enumerate(places)]
-    cell = _rect(0, 0, c, c, _out, _ink, 2)
-    body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'),
-            _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
-            rim, _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'),
-            *done, ghost, *map(step, range(n)),
-            group('window', window, put(*places[0][:2])),
-            group('cell', cell, put(*places[0][2:])),
+    steps = [_step(k, at, place, wins, transposed, key, width/2, foot) for k, (at, place) in enumerate(zip(product(*map(range, small)), places))]
+    def put(x, y): return f' transform="translate({x:g} {y:g})"'
+    big_label, small_label = ('output', 'input') if transposed else ('input', 'output')
+    body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'), _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
+            rim, _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'), *done, ghost, *steps,
+            _group(key, 'window', _drawn_window(wins), put(*places[0][:2])), _group(key, 'cell', _rect(0, 0, c, c, _out, _ink, 2), put(*places[0][2:])),
             _text(width/2, foot + 24, words, 12)]
     return _picture(''.join(body), width, foot + 54, title, _style(key, places), ' tabindex="0"')
 
@@ -225,6 +231,25 @@ def _as_bytes(image):
 _most = dict(in_size=32, kernel_size=11, stride=8, padding=8, dilation=6, output_padding=7,
              in_channels=8, out_channels=8, groups=8)
 
+def _check_layer(kind, pairs, singles, out, in_channels, out_channels, groups, ceil_mode, name):
+    "Raise a `ValueError` unless the page can show this layer"
+    pool, transposed = kind in ('max', 'avg'), kind == 'transposed'
+    k, p, d, extra = (pairs[n] for n in ('kernel_size', 'padding', 'dilation', 'output_padding'))
+    large = next((n for n, v in (pairs | singles).items() if max(v if isinstance(v, tuple) else [v]) > _most[n]), '')
+    for wrong, why in (
+            (kind not in ('conv', 'transposed', 'max', 'avg'), f"kind={kind!r}: give 'conv', 'transposed', 'max' or 'avg'"),
+            (large, f'{large}={(pairs | singles).get(large)}: give at most {_most.get(large)}'),
+            (max(out) > 64, f'the output would be {_by(out)}: give settings that make it at most 64×64'),
+            (pool and any(a > b//2 for a, b in zip(p, k)), f'padding={p}: a pool takes at most half of kernel_size={k}'),
+            (kind == 'avg' and d != (1, 1), f'dilation={d}: average pooling has none, give 1'),
+            (not transposed and any(extra), f'output_padding={extra}: is for transposed convolutions, give 0'),
+            (not pool and ceil_mode, 'ceil_mode=True: is for pools, give False'),
+            (pool and groups != 1, f'groups={groups}: is for convolutions, give 1'),
+            (any(c % groups for c in singles.values() if c is not groups), f'groups={groups}: give a number that divides '
+             f'in_channels={in_channels} and out_channels={out_channels}'),
+            (not (name.isalnum() and name.isascii()), f'name={name!r}: give letters and digits only')):
+        if wrong: raise ValueError(why)
+
 def explore_conv(
     in_size=28, # height and width of the input, 1 to 32 pixels; this and the next five: int or (H, W)
     kernel_size=3, # of the window, 1 to 11
@@ -249,20 +274,7 @@ def explore_conv(
     for n, v in singles.items(): per_dim(n, v, 1, 1)
     size, k, s, p, d, extra = pairs.values()
     out = transposed_out_size(size, k, s, p, extra, d) if transposed else out_size(size, k, s, p, d, pool and ceil_mode)
-    large = next((n for n, v in (pairs | singles).items() if max(v if isinstance(v, tuple) else [v]) > _most[n]), '')
-    for wrong, why in (
-            (kind not in ('conv', 'transposed', 'max', 'avg'), f"kind={kind!r}: give 'conv', 'transposed', 'max' or 'avg'"),
-            (large, f'{large}={(pairs | singles).get(large)}: give at most {_most.get(large)}'),
-            (max(out) > 64, f'the output would be {_by(out)}: give settings that make it at most 64×64'),
-            (pool and any(a > b//2 for a, b in zip(p, k)), f'padding={p}: a pool takes at most half of kernel_size={k}'),
-            (kind == 'avg' and d != (1, 1), f'dilation={d}: average pooling has none, give 1'),
-            (not transposed and any(extra), f'output_padding={extra}: is for transposed convolutions, give 0'),
-            (not pool and ceil_mode, 'ceil_mode=True: is for pools, give False'),
-            (pool and groups != 1, f'groups={groups}: is for convolutions, give 1'),
-            (any(c % groups for c in singles.values() if c is not groups), f'groups={groups}: give a number that divides '
-             f'in_channels={in_channels} and out_channels={out_channels}'),
-            (not (name.isalnum() and name.isascii()), f'name={name!r}: give letters and digits only')):
-        if wrong: raise ValueError(why)
+    _check_layer(kind, pairs, singles, out, in_channels, out_channels, groups, ceil_mode, name)
 
     settings = dict(kind=kind, size=pairs.pop('in_size')) | pairs | singles
     settings |= dict(ceil_mode=ceil_mode, square=all(a == b for a, b in (size, *pairs.values())))

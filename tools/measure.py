@@ -27,7 +27,7 @@ def before_training(cells):
 def words(cells): return sum(len(re.sub(r'\$.*?\$|<[^>]*>', ' ', t, flags=re.S).split()) for t in sources(cells, 'markdown'))
 
 
-def exported(cells): return sum(len(t.strip().splitlines()) for t in sources(cells, 'code') if re.search(r'^#\| *exporti?\b', t, re.M))
+def exported(cells): return sum(sum(not l.startswith('#|') for l in t.strip().splitlines()) for t in sources(cells, 'code') if re.search(r'^#\| *exporti?\b', t, re.M))
 
 
 def errors(cells): return sum(t.count('expect_fail(') for t in sources(cells, 'code'))
