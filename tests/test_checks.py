@@ -57,6 +57,10 @@ def test_models():
     assert check_model(model) is model
     rejected(TypeError, "Linear is a class; expected a network made from it: Linear().", check_model, nn.Linear)
     for wrong in ("CNN", None, 3, torch.ones(2), lambda x: x): rejected(TypeError, "is not a model", check_model, wrong)
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+    rejected(ValueError, "Sequential has lazy layers without weights", check_model, lazy)
+    lazy(torch.ones(1, 3))
+    assert check_model(lazy) is lazy
 
 
 class Chained(nn.Module):

@@ -163,18 +163,18 @@ class More(nn.Linear):
     def set_extra_state(self, state): pass
 
 
-@pytest.mark.parametrize("model", [nn.Linear(2, 1, device="meta"), nn.LazyLinear(1), More(2, 1)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("model", [nn.Linear(2, 1, device="meta"), More(2, 1)], ids=lambda m: type(m).__name__)
 def test_models_without_numbers(model, tmp_path):
     save_weights(nn.Linear(2, 1), tmp_path / "linear.pt")
-    rejected(lambda p: load_weights(model, p), tmp_path / "linear.pt", "holds no data")
-    with pytest.raises(ValueError, match="holds no data"): save_weights(model, tmp_path / "new.pt")
+    rejected(lambda p: load_weights(model, p), tmp_path / "linear.pt", "holds no data that can be kept")
+    with pytest.raises(ValueError, match="holds no data that can be kept"): save_weights(model, tmp_path / "new.pt")
     assert [p.name for p in tmp_path.iterdir()] == ["linear.pt"]
 
 
-@pytest.mark.parametrize("model", [None, nn.Linear, "CNN", {}], ids=str)
+@pytest.mark.parametrize("model", [None, nn.Linear, "CNN", {}, nn.LazyLinear(1)], ids=str)
 def test_what_is_not_a_model(model, tmp_path):
     for f in (load_weights, save_weights):
-        with pytest.raises(TypeError, match="expected a"): f(model, tmp_path / "CNN.pt")
+        with pytest.raises(ValueError if isinstance(model, nn.Module) else TypeError, match="expected a"): f(model, tmp_path / "CNN.pt")
     assert not list(tmp_path.iterdir())
 
 
