@@ -24,8 +24,8 @@ def shown(value, # anything
 
 def _plain(value):
     "A tensor or an array without dimensions as Python's own number; anything else as it is"
-    if getattr(value, "shape", None) != () or not hasattr(value, "item") or getattr(value, "is_meta", False): return value
-    return value.item()
+    plain = not isinstance(value, torch.Tensor) or value.layout is torch.strided and not value.is_nested and not value.is_meta
+    return value.item() if plain and isinstance(value, (torch.Tensor, np.ndarray, np.generic)) and value.shape == () else value
 
 def check_number(name: str, # of the argument, as the caller knows it
                  value, # Python's, NumPy's or torch's

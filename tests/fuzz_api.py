@@ -3,7 +3,7 @@
 Each call has a number, and is made from that number alone: `--first 1234 --n 1` makes one of them again. A function is called with good arguments
 of which one or two are replaced by odd ones. It may answer, or raise an error of its own: one of `CLEAR`, by a `raise` that stands in the package. A fault
 is an error from deep inside torch, NumPy or Python, an answer with NaN in it, a change of what is not the function's to change (random numbers,
-a model's weights and modes, its arguments), a late answer, and the end of the process. Faults end in status 1.
+a model's weights and modes, its arguments), a late answer, and the end of the process. Faults end in status 1. What an odd model raises in a layer of its own is counted, but is no fault.
 """
 import argparse, atexit, copy, dataclasses, importlib, inspect, linecache, math, multiprocessing, os, pkgutil, random, resource, shutil, signal, sys, tempfile, traceback, warnings
 from collections import Counter
@@ -268,6 +268,12 @@ def place(error):
     return f"{Path(last.filename).name}:{last.lineno} {last.name}"
 
 
+def theirs(error, given, wrong):
+    "Did an odd model fail in a layer of its own? Its error tells its author more than ours could"
+    model = any(isinstance(m, nn.Module) for n in wrong for m in (given[n] if isinstance(given[n], (list, tuple)) else [given[n]]))
+    return model and any(f.name == "_call_impl" for f in traceback.extract_tb(error.__traceback__))
+
+
 def told(given, wrong):
     "The odd arguments, in short"
     def short(v):
@@ -301,6 +307,7 @@ def call(i, seed=0):
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             sys.stdout, sys.stderr = out, err
+        if fault is not None and theirs(fault, given, wrong): return name, "the model's", None
         if fault is not None: return name, "deep", f"{what}: {type(fault).__name__}: {' '.join(str(fault).split())[:110]}  [{place(fault)}]"
         after = state(given)
         changed = [k for k in before if before[k] != after[k] and not (answered and name in CHANGES)]
@@ -314,7 +321,17 @@ class Late(BaseException):
 
 
 def setups():
-    "A line for each function of which the good arguments are not good, and for each that has none"
+    "A line for each function of which the good arguments are not good, and for each that has none; in a process of its own, so that the calls begin from a fresh one"
+    held(), functions()
+    mine, theirs = multiprocessing.Pipe(False)
+    process = multiprocessing.get_context("fork").Process(target=lambda: theirs.send(_setups()))
+    process.start()
+    found = mine.recv()
+    process.join()
+    return found
+
+
+def _setups():
     faults = [f"{name}: no good arguments are known; put it into GOOD or LEFT_OUT" for name in functions()[1]]
     for name, f in functions()[0].items():
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:

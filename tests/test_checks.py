@@ -27,7 +27,7 @@ def test_numbers(value, whole, found):
     assert given == found and type(given) is type(found)
 
 
-NO_NUMBERS = ["3", None, [1], (), {}, 1j, np.array([1., 2.]), torch.ones(2, 2), torch.tensor(1j), torch.empty((), device="meta"), np.str_("3"), object(), int]
+NO_NUMBERS = ["3", None, [1], (), {}, 1j, np.array([1., 2.]), torch.ones(2, 2), torch.tensor(1j), torch.empty((), device="meta"), np.str_("3"), torch.nested.nested_tensor([torch.ones(2)]), torch.tensor(1.).to_sparse(), object(), int]
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda v: f"{type(v).__name__} {shown(v, 20)}")
