@@ -56,7 +56,8 @@ def _remaining(batches, begun, n_done, device):
     return rest
 
 # %% ../nbs/33_checkpoint.ipynb #ed2e4860
-def checksum(batches) -> str | None: # `Batches`, or anything else
+def checksum(batches, # `Batches`, or anything else
+            ) -> str | None:
     "Of all images and targets, the first 16 digits of their SHA-256; None unless they are `Batches`"
     if not isinstance(batches, Batches): return None
     digest = hashlib.sha256()
@@ -122,7 +123,8 @@ def _states(v): return type(v) is dict and all(type(k) is str and _tensors(w) fo
 SCHEMA = {"model": _tensors, "opt": lambda v: type(v) is dict, "history": _history, "run": _run, "made_with": _settings,
           "random": _random, "middle": _middle, "callbacks": _states}
 
-def read_checkpoint(path: str | os.PathLike) -> dict: # a file of `Checkpoint`
+def read_checkpoint(path: str | os.PathLike, # a file of `Checkpoint`
+                   ) -> dict:
     "What `Checkpoint` saved; `ValueError` if that is not what the file holds"
     state = read_tensors(path, "a checkpoint", "Without resume, a run begins at the start.")
     if type(state) is not dict or set(state) != set(SCHEMA):

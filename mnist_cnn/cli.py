@@ -185,7 +185,8 @@ class _Lines:
         if e.train_accuracy is not None: said = f"training accuracy {e.train_accuracy:7.2%}   {said}"
         print(f"{f'epoch {e.epoch}' if e.epoch else 'before':9} {said}", flush=True)
 
-def train(args: argparse.Namespace) -> None: # of `make_parser`
+def train(args: argparse.Namespace, # of `make_parser`
+         ) -> None:
     "`mnist-cnn train`; started by torchrun, as one of the processes that train together"
     from mnist_cnn.checkpoint import Stopped
     from mnist_cnn.distributed import process_group
@@ -256,7 +257,8 @@ def _load(path, device):
         except ValueError as e: complaints.append(e)
     raise complaints[0]
 
-def evaluate(args: argparse.Namespace) -> None: # of `make_parser`
+def evaluate(args: argparse.Namespace, # of `make_parser`
+            ) -> None:
     "`mnist-cnn evaluate`"
     from mnist_cnn.model import AllConvNet, SimpleCNN
     from mnist_cnn.steps import default_device
@@ -279,7 +281,8 @@ def _evaluate(model, name, args, device):
     for true, answer, n in cm.most_confused(3): print(f"a {true} read as {answer}: {n} times")
 
 # %% ../nbs/38_cli.ipynb #25013c0e
-def predict(args: argparse.Namespace) -> int: # of `make_parser`
+def predict(args: argparse.Namespace, # of `make_parser`
+           ) -> int:
     "`mnist-cnn predict`"
     from mnist_cnn import evaluation
     from mnist_cnn.data import prepare_image
@@ -344,7 +347,8 @@ def _study_data(args, device):
     pairs = ([t[:n] for t in train], [t[n:] for t in train]) if args.validate else (train, load_tensors(train=False, root=args.root))
     return [[t.to(device) for t in pair] for pair in pairs]
 
-def study(args: argparse.Namespace) -> None: # of `make_parser`
+def study(args: argparse.Namespace, # of `make_parser`
+         ) -> None:
     "`mnist-cnn study`"
     from mnist_cnn.files import check_writable, locked, save_weights
     from mnist_cnn.recipes import recipes, run_recipe
@@ -394,7 +398,8 @@ def _write_program(model, x, batch, path):
 
 _formats = {".onnx": (_write_onnx, _read_onnx), ".pt2": (_write_program, _read_program)}
 
-def export(args: argparse.Namespace) -> None: # of `make_parser`
+def export(args: argparse.Namespace, # of `make_parser`
+          ) -> None:
     "`mnist-cnn export`"
     import torch
     from mnist_cnn import model as networks
@@ -424,7 +429,8 @@ def _write(path, data):
     from mnist_cnn.files import atomic_write
     with atomic_write(path) as f: f.write(data.encode() if isinstance(data, str) else data)
 
-def speedrun(args: argparse.Namespace) -> None: # of `make_parser`
+def speedrun(args: argparse.Namespace, # of `make_parser`
+            ) -> None:
     "`mnist-cnn speedrun`"
     from mnist_cnn import speed
     from mnist_cnn.files import check_writable
@@ -438,7 +444,8 @@ def speedrun(args: argparse.Namespace) -> None: # of `make_parser`
         _write(args.json, json.dumps(found.as_dict(), indent=1))
         print(f"saved {args.json}")
 
-def bench(args: argparse.Namespace) -> None: # of `make_parser`
+def bench(args: argparse.Namespace, # of `make_parser`
+         ) -> None:
     "`mnist-cnn bench`"
     from mnist_cnn import speed
     from mnist_cnn.files import check_writable
@@ -463,7 +470,8 @@ def _stopped(error):
         _complain("interrupted" + (f"; {error}" if hasattr(error, "number") else "; nothing was saved."))
     return 128 + number
 
-def main(argv: list | None = None) -> int: # the words after `mnist-cnn`; None: those of this process
+def main(argv: list | None = None, # the words after `mnist-cnn`; None: those of this process
+        ) -> int:
     "Run the `mnist-cnn` command and return its exit code"
     # torch's threads wait for their next piece of work awake: with batches of 16 it comes within microseconds
     os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")

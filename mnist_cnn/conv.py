@@ -22,7 +22,8 @@ def _n_dims(*settings):
 def per_dim(name: str, # of the setting, for the message
             value: int | tuple, # one number, or one for each dimension
             n: int, # dimensions
-            least: int) -> tuple: # smallest value that is allowed
+            least: int, # smallest value that is allowed
+           ) -> tuple:
     "`value` as a tuple of `n` ints, none below `least`"
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
     if len(values) != n:
@@ -43,7 +44,8 @@ class _Window(namedtuple('_Window', 'kernel_size stride before after dilation'))
         return self.dilation*(self.kernel_size - 1) + 1
 
 def windows(kernel_size, stride, padding, dilation, # as for a layer
-            n: int) -> list: # dimensions
+            n: int, # dimensions
+           ) -> list:
     "The settings as `n` windows, one for each dimension; 'same' and 'valid' become numbers"
     given = ('kernel_size', kernel_size), ('stride', stride), ('dilation', dilation)
     ks, ss, ds = (per_dim(name, value, n, 1) for name, value in given)

@@ -138,7 +138,8 @@ def ask(number: int, # of the exercise, from 1
     return _asked[number]
 
 def check(number: int, # of an exercise that was asked in this notebook
-          answer) -> Verdict: # your own
+          answer, # your own
+         ) -> Verdict:
     "Check an answer to an exercise"
     if number not in _asked: raise ValueError(f"exercise {number!r} was not asked here; run the cell under its question. There are {', '.join(map(str, _asked)) or 'none so far'}.")
     asked = _asked[number]

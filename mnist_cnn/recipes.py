@@ -30,7 +30,8 @@ class OneCycle:
     def __post_init__(self):
         check_number("warmup", self.warmup, least=0, below=1)
 
-    def __call__(self, t: float) -> float: # fraction of the run that is done, 0 to 1
+    def __call__(self, t: float, # fraction of the run that is done, 0 to 1
+                ) -> float:
         if t < self.warmup: return t / self.warmup
         return (1 + math.cos(math.pi * (t - self.warmup) / (1 - self.warmup))) / 2
 
@@ -130,7 +131,8 @@ class Run:
 def run_recipe(recipe: Recipe, # how to train
                seed: int, # of the initial weights, the order of the digits and their augmentation
                train: tuple, # images and targets, on the device
-               unseen: tuple) -> tuple[torch.nn.Module, Run]: # images and targets to measure it on, once, at the end
+               unseen: tuple, # images and targets to measure it on, once, at the end
+              ) -> tuple[torch.nn.Module, Run]:
     "Train a network of its own and measure it: the model, and a `Run`"
     start = time.perf_counter(), time.process_time()
     set_seed(seed)

@@ -151,7 +151,8 @@ class SpeedRecipe:
 
     def fit(self, model: nn.Module, # trained in place
             train: Batches, # from `batches`, shuffled
-            n_steps: int | None = None) -> History: # None: those of the recipe
+            n_steps: int | None = None, # None: those of the recipe
+           ) -> History:
         "Train `model`: by kernels or a recorded graph where the device has them"
         rates = self.learning_rates(n_steps or self.n_steps(len(train.x)))
         recorded = hasattr(torch.get_device_module(train.x.device), "CUDAGraph")

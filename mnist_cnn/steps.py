@@ -54,7 +54,8 @@ class FlatAdam:
     @torch.no_grad()
     def step(self,
              kernels=None, # C kernels of the model (`Fused`), if they are to do it
-             lr: torch.Tensor | None = None) -> None: # learning rate in a tensor, which a recorded graph reads; None: `self.lr`
+             lr: torch.Tensor | None = None, # learning rate in a tensor, which a recorded graph reads; None: `self.lr`
+            ) -> None:
         "Move the parameters once"
         rate = self.lr if lr is None else lr
         if self.weight_decay: self.weight.mul_(1 - rate * self.weight_decay)
@@ -115,7 +116,8 @@ class Alone:
     def sum(self, *values): return values  # numbers, each summed over all processes
     def same(self, value): return value  # what the first process has, on every process
 
-def group_of(batches) -> Alone: # batches that a run is trained on
+def group_of(batches, # batches that a run is trained on
+            ) -> Alone:
     "The processes that share `batches`"
     return getattr(batches, "group", None) or Alone()
 
@@ -129,7 +131,7 @@ def kernels_for(model: torch.nn.Module, batches, n_samples: float, max_bs: int =
     shape = getattr(batches, "shape", None)
     if not shape: raise Unfit("the batches do not say what shape their images have")
     if n_samples < 5_000: raise Unfit("the run is too short to be worth compiling kernels")
-    return fused(model, shape, max(max_bs, batches.bs))
+    return fused(model, shape, max(max_bs, min(batches.bs, getattr(batches, "n", batches.bs))))
 
 @dataclass
 class Step:
@@ -271,7 +273,8 @@ def default_device() -> torch.device:
     found = torch.accelerator.is_available()
     return torch.accelerator.current_accelerator() if found else torch.device("cpu")
 
-def device_of(model: torch.nn.Module) -> torch.device: # any `nn.Module`
+def device_of(model: torch.nn.Module, # any `nn.Module`
+             ) -> torch.device:
     "Where the model's parameters are"
     return next((p.device for p in check_model(model).parameters()), torch.device("cpu"))
 
@@ -286,7 +289,8 @@ def evaluating(model: torch.nn.Module): # any `nn.Module`
         for m, training in modes: m.training = training
 
 # %% ../nbs/31_steps.ipynb #a27e5c64
-def hardware(device: str | torch.device = "cpu") -> dict: # whose
+def hardware(device: str | torch.device = "cpu", # whose
+            ) -> dict:
     "The processor or GPU and the versions that matter"
     device = torch.device(device)
     found = {"processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
@@ -351,11 +355,13 @@ class Loop:
             if not any(hasattr(c, event) for event in EVENTS):
                 raise TypeError(f"{c!r:.50} is not a callback; expected an object with one of the methods {', '.join(EVENTS)}.")
 
-    def tell(self, event: str) -> None: # one of `EVENTS`
+    def tell(self, event: str, # one of `EVENTS`
+            ) -> None:
         "Call the method `event` of each callback that has it"
         for told in self._told[event]: told(self)
 
-    def begin(self, opt) -> None: # an optimizer that is ready to step
+    def begin(self, opt, # an optimizer that is ready to step
+             ) -> None:
         "Choose the step"
         self.opt, n = opt, self.n_epochs * getattr(self.train, "n", 0)
         self.step = self.chosen.bind(self.model, opt, self.train, self.n_epochs)
@@ -371,7 +377,8 @@ class Loop:
     def seconds(self) -> float: return time.perf_counter() - self.start  # since the epoch began
 
     def add(self, loss, # mean over a batch
-            n: int) -> None: # samples in it
+            n: int, # samples in it
+           ) -> None:
         "Count a batch; `FloatingPointError` if the loss is not a number any more"
         if n: self.total.add_(loss, alpha=n)  # a small last batch may leave nothing for this process
         self.n += n

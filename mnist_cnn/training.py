@@ -22,7 +22,8 @@ from .kernels import Unfit, flat_weights
 from .steps import Loop, Progress, Step, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
 
 # %% ../nbs/05_training.ipynb #2a3f4f35
-def set_seed(seed: int = 42) -> None: # for Python's, NumPy's and torch's random numbers, on every device; 0 to 2³² − 1
+def set_seed(seed: int = 42, # for Python's, NumPy's and torch's random numbers, on every device; 0 to 2³² − 1
+            ) -> None:
     "Start all random numbers from `seed`"
     check_number("seed", seed, least=0, most=2**32 - 1, whole=True)
     random.seed(int(seed))
@@ -47,7 +48,8 @@ def _quick(model, batches, autocast, device):
 
 def evaluate(model: torch.nn.Module, # gives logits N×classes
              batches: Iterable, # anything that yields (xb, yb); `Batches` are taken in order
-             autocast: torch.dtype | None = None) -> Score: # type of number, such as `torch.bfloat16`, in which layers compute where they may
+             autocast: torch.dtype | None = None, # type of number, such as `torch.bfloat16`, in which layers compute where they may
+            ) -> Score:
     "Loss and accuracy of `model`, on the device where it is"
     device, total, right, n = device_of(model), 0, 0, 0
     group, (batches, answer) = group_of(batches), _quick(model, batches, autocast, device)
@@ -76,7 +78,8 @@ class Epoch:
 
 def table(head: list, # titles
           rows: Iterable, # of as many texts
-          align: str = "---:") -> str: # how columns are aligned, in Markdown
+          align: str = "---:", # how columns are aligned, in Markdown
+         ) -> str:
     "A table in Markdown"
     def line(cells): return "| " + " | ".join(str(c).replace("|", r"\|") for c in cells) + " |"
     return "\n".join([line(head), "|" + "|".join([align] * len(head)) + "|", *map(line, rows)])

@@ -1,8 +1,10 @@
 "What no notebook can show of the kernels: a machine without a compiler, one that fails, and folders that cannot be written to."
-import os, subprocess, sys
+import hashlib, os, subprocess, sys
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 ASK = """
 import torch
@@ -72,3 +74,170 @@ def test_without_a_folder_to_write_to(tmp_path):
     file.write_text("")
     assert ask(XDG_CACHE_HOME=str(file)) == "made 55338"
     assert ask(XDG_CACHE_HOME="", HOME=str(file)) == "made 55338"
+
+
+# What others may have put into the cache is not run
+
+PLANTED = """
+#include <stdlib.h>
+#include <stdio.h>
+__attribute__((constructor)) static void run(void) { FILE *f = fopen(getenv("RAN"), "w"); if (f) fclose(f); }
+void *net_new(int a, int b) { return 0; } void net_logits(void) {} double net_gradient(void) { return 0; } void net_adam(void) {}
+"""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    "A library that leaves a file when it is loaded, and the name under which ours is kept"
+    folder = tmp_path_factory.mktemp("planted")
+    (folder / "evil.c").write_text(PLANTED)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "evil.so", folder / "evil.c"], check=True)
+    own = folder / "own"
+    assert ask(XDG_CACHE_HOME=str(own)) == "made 55338"
+    return (folder / "evil.so").read_bytes(), next(own.rglob("*.so")).name
+
+
+def plant(folder, planted, mode=0o600):
+    "Put the library and its checksum where ours would be"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in ((planted[1], planted[0]), (planted[1].replace(".so", ".sha256"), hashlib.sha256(planted[0]).hexdigest().encode())):
+        (folder / name).write_bytes(data)
+        (folder / name).chmod(mode)
+
+
+def ran(tmp_path, **env):
+    "Was the planted library loaded? The kernels are made all the same"
+    assert ask(RAN=str(tmp_path / "ran"), **env) == "made 55338"
+    return (tmp_path / "ran").exists()
+
+
+def test_the_planted_library_would_run(planted, tmp_path):
+    "In a folder that only we can write to it is loaded, so that the tests below are tests"
+    plant(tmp_path / "mnist_cnn", planted)
+    (tmp_path / "mnist_cnn").chmod(0o700)
+    assert "made" in ask(RAN=str(tmp_path / "ran"), XDG_CACHE_HOME=str(tmp_path)) or (tmp_path / "ran").exists()
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o777, 0o1777])
+def test_a_cache_that_others_can_write_to(planted, mode, tmp_path):
+    plant(tmp_path / "mnist_cnn", planted)
+    (tmp_path / "mnist_cnn").chmod(mode)
+    assert not ran(tmp_path, XDG_CACHE_HOME=str(tmp_path))
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_library_that_others_can_write_to(planted, mode, tmp_path):
+    plant(tmp_path / "mnist_cnn", planted, mode)
+    (tmp_path / "mnist_cnn").chmod(0o700)
+    assert not ran(tmp_path, XDG_CACHE_HOME=str(tmp_path))
+
+
+def test_a_cache_behind_a_link(planted, tmp_path):
+    "~/.cache/mnist_cnn leads to a folder where anyone may write"
+    shared, home = tmp_path / "shared", tmp_path / "home"
+    plant(shared, planted)
+    shared.chmod(0o777)
+    (home / ".cache").mkdir(parents=True)
+    (home / ".cache" / "mnist_cnn").symlink_to(shared)
+    assert not ran(tmp_path, XDG_CACHE_HOME="", HOME=str(home))
+
+
+def test_a_library_that_is_a_link(planted, tmp_path):
+    plant(tmp_path / "elsewhere", planted)
+    folder = tmp_path / "mnist_cnn"
+    folder.mkdir(mode=0o700)
+    for f in (tmp_path / "elsewhere").iterdir(): (folder / f.name).symlink_to(f)
+    (folder / planted[1].replace(".so", ".sha256")).unlink()
+    (folder / planted[1].replace(".so", ".sha256")).write_text(hashlib.sha256(planted[0]).hexdigest())
+    assert not ran(tmp_path, XDG_CACHE_HOME=str(tmp_path))
+
+
+def test_a_parent_that_others_can_write_to(planted, tmp_path):
+    "They could replace what is below it"
+    open_folder = tmp_path / "open"
+    plant(open_folder / "cache" / "mnist_cnn", planted)
+    (open_folder / "cache" / "mnist_cnn").chmod(0o700)
+    open_folder.chmod(0o777)
+    assert not ran(tmp_path, XDG_CACHE_HOME=str(open_folder / "cache"))
+
+
+def test_a_relative_cache_folder_is_ignored(planted, tmp_path):
+    "As the specification of XDG_CACHE_HOME says"
+    plant(tmp_path / "here" / "mnist_cnn", planted)
+    (tmp_path / "here" / "mnist_cnn").chmod(0o700)
+    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, cwd=tmp_path,
+                          env={**os.environ, "XDG_CACHE_HOME": "here", "HOME": str(tmp_path), "RAN": str(tmp_path / "ran"), "PYTHONPATH": str(ROOT)})
+    assert "made 55338" in done.stdout and not (tmp_path / "ran").exists(), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to be another user")
+@pytest.mark.parametrize("where", ["home", "cache"])
+def test_the_cache_of_another_user(planted, where, tmp_path):
+    "Root, in the home of a user who has planted a library there"
+    home = tmp_path / "home"
+    folder = home / ".cache" / "mnist_cnn"
+    plant(folder, planted)
+    folder.chmod(0o700)
+    owned = [home, home / ".cache", folder, *folder.iterdir()] if where == "home" else [folder, *folder.iterdir()]
+    for f in owned: os.chown(f, 12345, 12345)
+    assert not ran(tmp_path, XDG_CACHE_HOME="", HOME=str(home))
+
+
+def test_a_new_cache_is_for_its_owner_alone(tmp_path):
+    old = os.umask(0)
+    try: assert ask(XDG_CACHE_HOME=str(tmp_path / "new")) == "made 55338"
+    finally: os.umask(old)
+    for f in (tmp_path / "new").rglob("*"): assert not f.stat().st_mode & 0o022, f
+
+
+# What fails is remembered, and PyTorch's operations are taken
+
+ASK_TWICE = ASK + "\ntry: fused(SimpleCNN())\nexcept Unfit as e: print(e)\n"
+
+
+def test_a_compiler_that_fails_runs_once(tmp_path):
+    counting = tmp_path / "cc"
+    counting.write_text(f"#!/bin/sh\necho run >> {tmp_path}/runs\nexit 1\n")
+    counting.chmod(0o755)
+    code = """
+from mnist_cnn.data import Batches, load_tensors
+from mnist_cnn.model import SimpleCNN
+from mnist_cnn.training import fit
+x, y = load_tensors()
+print(fit(SimpleCNN(), Batches(x[:5100], y[:5100], bs=512), n_epochs=2, device="cpu").made_with["step"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          env={**os.environ, "CC": str(counting), "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert done.stdout == "eager\n", done.stderr
+    assert (tmp_path / "runs").read_text().count("run") == 1
+
+
+@pytest.mark.parametrize("cc", ["'unclosed", "sh -c 'printf \"\\\\344 error\" >&2; exit 1'"])
+def test_a_compiler_that_says_odd_things(cc, tmp_path):
+    "A command that cannot be split; a complaint in latin-1"
+    said = ask(CC=cc, XDG_CACHE_HOME=str(tmp_path))
+    assert "made" not in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("damage", ["checksum is bytes", "folder", "truncated, with a fitting checksum", "empty"])
+def test_a_damaged_cache_is_made_again(damage, planted, tmp_path):
+    assert ask(XDG_CACHE_HOME=str(tmp_path)) == "made 55338"
+    library = tmp_path / "mnist_cnn" / planted[1]
+    checksum = library.with_suffix(".sha256")
+    if damage == "checksum is bytes": checksum.write_bytes(b"\xff\xfe\x00" * 9)
+    elif damage == "empty": library.write_bytes(b"")
+    elif damage == "folder":
+        library.unlink()
+        library.mkdir()
+    else:
+        library.write_bytes(library.read_bytes()[:5000])
+        checksum.write_text(hashlib.sha256(library.read_bytes()).hexdigest())
+    assert ask(XDG_CACHE_HOME=str(tmp_path)) == "made 55338"
+
+
+def test_sanitizers(tmp_path):
+    "The short form of tests/sanitize.py: no access outside of memory, no undefined behaviour"
+    done = subprocess.run([sys.executable, str(ROOT / "tests/sanitize.py"), "--n", "4"], capture_output=True, text=True)
+    if done.returncode == 77: pytest.skip(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr

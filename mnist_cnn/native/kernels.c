@@ -74,17 +74,16 @@ INLINE void conv_forward(const int CI, const int CO, const int K, const int WP, 
     }
 }
 
-/* Floats in a row of a kernel, K×I, in whole vectors */
+/* Floats in a row of a kernel, K×I, in whole vectors; K ≤ 5 and I ≤ 512, which `plan` sees to */
 #define ROW(K, CI) (((K) * (CI) + V - 1) / V * V)
+enum { MOST_VECTORS = ROW(5, 512) / V };
 
 /* Adds to the gradients dw (O×K rows), db and, but for the first layer, dx. Behind a pool and a ReLU at most one in four
 outputs of the convolution has a gradient, so for each channel we list those and skip the others. */
 INLINE void conv_backward(const int CI, const int CO, const int K, const int WP, const int PH, const int PW,
         const float *a, const float *w, const float *g, int row, int col, int chan, const uint8_t *which,
-        float *dw, float *db, float *dx) {
+        float *dw, float *db, float *dx, int *place, float *value) {
     const int corner[5] = {0, CI, WP * CI, (WP + 1) * CI, 0}, N = ROW(K, CI) / V;
-    int place[PH * PW + 1];
-    float value[PH * PW + 1];
     for (int o = 0; o < CO; o++) {
         int n = 0;
         for (int py = 0; py < PH; py++) for (int px = 0; px < PW; px++) {
@@ -96,7 +95,7 @@ INLINE void conv_backward(const int CI, const int CO, const int K, const int WP,
         for (int i = 0; i < n; i++) db[o] += value[i];
         for (int ky = 0; ky < K; ky++) {
             float *d = dw + (o * K + ky) * N * V;
-            vec s[N];
+            vec s[MOST_VECTORS];
             for (int j = 0; j < N; j++) s[j] = load(d + j * V);
             for (int i = 0; i < n; i++) {
                 const float *q = a + place[i] + ky * WP * CI, v = value[i];
@@ -172,7 +171,7 @@ INLINE void linear_dw(int I, int O, int from, int to, int N, const float *dy, co
 typedef struct {
     int ci, co, k, pad, h, w;
     void (*forward)(const float *, const float *, const float *, float *, int, int, int, uint8_t *);
-    void (*backward)(const float *, const float *, const float *, int, int, int, const uint8_t *, float *, float *, float *);
+    void (*backward)(const float *, const float *, const float *, int, int, int, const uint8_t *, float *, float *, float *, int *, float *);
 } conv;
 
 #define POOLED(S, K, P) (((S) + 2 * (P) - (K) + 1) / 2)
@@ -180,8 +179,8 @@ typedef struct {
     static void forward##l(const float *a, const float *w, const float *b, float *out, int row, int col, int chan, uint8_t *which) { \
         conv_forward(CI, CO, K, W + 2 * P, POOLED(H, K, P), POOLED(W, K, P), a, w, b, out, row, col, chan, which); } \
     static void backward##l(const float *a, const float *w, const float *g, int row, int col, int chan, const uint8_t *which, \
-                            float *dw, float *db, float *dx) { \
-        conv_backward(CI, CO, K, W + 2 * P, POOLED(H, K, P), POOLED(W, K, P), a, w, g, row, col, chan, which, dw, db, dx); }
+                            float *dw, float *db, float *dx, int *place, float *value) { \
+        conv_backward(CI, CO, K, W + 2 * P, POOLED(H, K, P), POOLED(W, K, P), a, w, g, row, col, chan, which, dw, db, dx, place, value); }
 #define ENTRY(l, CI, CO, K, P, H, W) {CI, CO, K, P, H, W, forward##l, backward##l},
 CONVS(DEFINE)
 static const conv convs[N_CONVS] = {CONVS(ENTRY)};
@@ -190,6 +189,8 @@ static const int sizes[N_LINEARS + 1] = {SIZES};
 typedef struct {  // what a thread needs for itself
     float *a[G][N_CONVS], *dx[N_CONVS], *dflat, *dw[N_CONVS], *db[N_CONVS];
     uint8_t *which[G][N_CONVS];
+    int *place;                         // of the maxima of one channel that have a gradient …
+    float *value;                       // … and their gradients
     double loss;
 } worker;
 
@@ -201,45 +202,54 @@ typedef struct {
     worker *workers;
 } net;
 
-static void *zeros(size_t size) {  // begins at a cache line; kept until the process ends
-    char *p = calloc(size + 128, 1);
+static int short_of_memory;  // since `net_new` began
+static void *zeros(size_t n, size_t size) {  // n of this size, and a vector more; begins at a cache line; kept until the process ends
+    char *p = n < SIZE_MAX / 2 / size ? calloc(n * size + 192, 1) : 0;
+    if (!p) short_of_memory = 1;
     return p ? p + (64 - (uintptr_t)p % 64) : 0;
 }
-static int padded(int l) { return (convs[l].h + 2 * convs[l].pad) * (convs[l].w + 2 * convs[l].pad) * convs[l].ci; }
+static size_t padded(int l) { return (size_t)(convs[l].h + 2 * convs[l].pad) * (convs[l].w + 2 * convs[l].pad) * convs[l].ci; }
 static int ph(int l) { return POOLED(convs[l].h, convs[l].k, convs[l].pad); }
 static int pw(int l) { return POOLED(convs[l].w, convs[l].k, convs[l].pad); }
 static int n_weights(int l) { return convs[l].co * convs[l].k * convs[l].k * convs[l].ci; }
 static int n_rows(int l) { return convs[l].co * convs[l].k; }
 static int row(int l) { return ROW(convs[l].k, convs[l].ci); }
 
+/* All that batches of up to n_max images need; 0 if there is not enough memory */
 net *net_new(int n_threads, int n_max) {
+    short_of_memory = 0;
+    if (n_threads < 1 || n_max < 1 || n_max > INT32_MAX - G) return 0;
     n_max = (n_max + G - 1) / G * G;
-    net *t = zeros(sizeof(net));
+    net *t = zeros(1, sizeof(net));
+    if (!t) return 0;
     t->n_threads = n_threads, t->n_max = n_max;
-    int at = 0;
+    int at = 0, most = 0;
     for (int l = 0; l < N_CONVS; l++) {
         t->weight[l] = at, at += n_weights(l) + convs[l].co;
-        t->turned[l] = zeros(4 * n_weights(l));
+        t->turned[l] = zeros(n_weights(l), 4);
+        most = ph(l) * pw(l) > most ? ph(l) * pw(l) : most;
     }
     for (int l = 0; l < N_LINEARS; l++) t->weight[N_CONVS + l] = at, at += sizes[l] * sizes[l + 1] + sizes[l + 1];
     for (int l = 0; l <= N_LINEARS; l++) {
-        t->y[l] = zeros(4 * (size_t)n_max * sizes[l] + 64);
-        if (l) t->dy[l] = zeros(4 * (size_t)n_max * sizes[l] + 64);
+        t->y[l] = zeros((size_t)n_max * sizes[l], 4);
+        if (l) t->dy[l] = zeros((size_t)n_max * sizes[l], 4);
     }
-    t->workers = zeros(n_threads * sizeof(worker));
+    t->workers = zeros(n_threads, sizeof(worker));
+    if (short_of_memory) return 0;
     for (worker *k = t->workers; k < t->workers + n_threads; k++) {
-        k->dflat = zeros(4 * sizes[0] + 64);
+        k->dflat = zeros(sizes[0], 4);
+        k->place = zeros(most + 1, sizeof(int)), k->value = zeros(most + 1, 4);
         for (int l = 0; l < N_CONVS; l++) {
             for (int g = 0; g < G; g++) {
-                k->a[g][l] = zeros(4 * padded(l) + 64);  // a row in whole vectors may reach beyond the last pixel
-                k->which[g][l] = zeros(ph(l) * pw(l) * convs[l].co + 64);
+                k->a[g][l] = zeros(padded(l), 4);  // a row in whole vectors may reach beyond the last pixel
+                k->which[g][l] = zeros((size_t)ph(l) * pw(l) * convs[l].co, 1);
             }
-            k->dx[l] = zeros(4 * padded(l) + 64);
-            k->dw[l] = zeros(4 * (n_rows(l) * row(l) + convs[l].co));
-            k->db[l] = k->dw[l] + n_rows(l) * row(l);
+            k->dx[l] = zeros(padded(l), 4);
+            k->dw[l] = zeros((size_t)n_rows(l) * row(l) + convs[l].co, 4);
+            if (k->dw[l]) k->db[l] = k->dw[l] + n_rows(l) * row(l);
         }
     }
-    return t;
+    return short_of_memory ? 0 : t;
 }
 
 /* What lies behind convolution l: the inside of the next one's padded input, or the first linear layer's, as C×H×W */
@@ -279,6 +289,7 @@ static void forward(net *t, worker *k, const float *w, const float *x, int n0, i
 
 /* Logits of n ≤ n_max images */
 void net_logits(net *t, const float *w, const float *x, int n, float *out) {
+    if (n < 0 || n > t->n_max) return;
     turn(t, w);
     #pragma omp parallel for schedule(static) num_threads(t->n_threads)
     for (int n0 = 0; n0 < n; n0 += G)
@@ -298,6 +309,7 @@ static void cross_entropy(worker *k, const float *logits, float *d, int64_t targ
 
 /* Mean cross-entropy of n ≤ n_max images, and its gradient into `grad`; -1 if a target is no class */
 double net_gradient(net *t, const float *w, const float *x, const int64_t *y, int n, float smoothing, float *grad) {
+    if (n < 0 || n > t->n_max) return -1;
     for (int i = 0; i < n; i++) if (y[i] < 0 || y[i] >= sizes[N_LINEARS]) return -1;
     turn(t, w);
     for (int q = 0; q < t->n_threads; q++) t->workers[q].loss = 0;
@@ -322,7 +334,7 @@ double net_gradient(net *t, const float *w, const float *x, const int64_t *y, in
                     target from = behind(l, l + 1 < N_CONVS ? k->dx[l + 1] : 0, k->dflat);
                     if (l) memset(k->dx[l], 0, 4 * padded(l));
                     convs[l].backward(k->a[g][l], w + t->weight[l], from.p, from.row, from.col, from.chan, k->which[g][l],
-                                      k->dw[l], k->db[l], k->dx[l]);
+                                      k->dw[l], k->db[l], k->dx[l], k->place, k->value);
                 }
             }
         }
