@@ -36,7 +36,7 @@ N = 6
 RECORDS = "made by the functions, not by users"
 LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.ConfusionMatrix evaluation.Reliability evaluation.McNemar interpretation.TopPatches interpretation.Components speed.TimedRun "
                             "speed.SpeedRun speed.Compared recipes.Run training.Score training.Epoch summary.LayerRow summary.Summary exercises.Verdict exercises.Question checkpoint.Stopped kernels.Unfit "
-                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS distributed.Together speed.Rates".split(), RECORDS),
+                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS distributed.Together speed.Rates kernels.check_sizes".split(), RECORDS),
             **dict.fromkeys("cli.make_parser cli.train cli.evaluate cli.predict cli.study cli.export cli.speedrun cli.bench cli.main".split(), "the command line has tests of its own"),
             **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run "
                             "playground.classic_run distributed.process_group".split(), "measures, trains for long or starts processes")}
