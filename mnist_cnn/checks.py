@@ -24,8 +24,8 @@ def shown(value, # anything
 
 def _plain(value):
     "A tensor or an array without dimensions as Python's own number; anything else as it is"
-    if getattr(value, "shape", None) != () or not hasattr(value, "item") or getattr(value, "is_meta", False): return value
-    return value.item()
+    plain = not isinstance(value, torch.Tensor) or value.layout is torch.strided and not value.is_nested and not value.is_meta
+    return value.item() if plain and isinstance(value, (torch.Tensor, np.ndarray, np.generic)) and value.shape == () else value
 
 def check_number(name: str, # of the argument, as the caller knows it
                  value, # Python's, NumPy's or torch's
@@ -49,8 +49,11 @@ def check_number(name: str, # of the argument, as the caller knows it
 # %% ../nbs/39_checks.ipynb #e43676a2
 def check_model(model, # what should be a network
                ) -> nn.Module:
-    "A network; a `TypeError` for anything else"
-    if isinstance(model, nn.Module): return model
+    "A network that has its weights; a `TypeError` for anything else"
+    if isinstance(model, nn.Module):
+        if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in model.parameters()):
+            raise ValueError(f"{type(model).__name__} has lazy layers without weights; expected a network that was applied once, such as to an image.")
+        return model
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise TypeError(f"{model.__name__} is a class; expected a network made from it: {model.__name__}().")
     raise TypeError(f"{shown(model)} is not a model; expected an nn.Module, such as SimpleCNN().")

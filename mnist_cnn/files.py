@@ -220,7 +220,7 @@ def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it e
     except Exception: raise TypeError(f"{shown(a)} is not an array; expected uint8 with 1 to 4 dimensions.") from None
     if a.dtype != np.uint8 or not 1 <= a.ndim <= 4: raise ValueError(f"the array is {a.dtype} with {a.ndim} dimensions; expected uint8 with 1 to 4.")
     data = bytes([0, 0, 8, a.ndim]) + np.array(a.shape, ">u4").tobytes() + a.tobytes()
-    if Path(path).suffix == ".gz":
+    if _path(path).suffix == ".gz":
         packer = zlib.compressobj(6, wbits=31)
         data = packer.compress(data) + packer.flush()
     with atomic_write(path) as f: f.write(data)
@@ -371,9 +371,8 @@ def _own_state(model, where=""):
     "The `state_dict` of a model that has all its numbers"
     own = check_model(model).state_dict()
     for k, v in own.items():
-        if not isinstance(v, torch.Tensor) or isinstance(v, nn.parameter.UninitializedTensorMixin) or v.is_meta:
-            raise ValueError(f"{where}{k} of {type(model).__name__} holds no data: it is on the meta device, lazy, or not a tensor. "
-                             "Make the model on the cpu, and apply lazy layers once.")
+        if not isinstance(v, torch.Tensor) or v.is_meta:
+            raise ValueError(f"{where}{k} of {type(model).__name__} holds no data that can be kept: it is on the meta device, or not a tensor; make the model on the cpu.")
     return own
 
 def on_cpu(model: nn.Module, # any model

@@ -27,7 +27,7 @@ def test_numbers(value, whole, found):
     assert given == found and type(given) is type(found)
 
 
-NO_NUMBERS = ["3", None, [1], (), {}, 1j, np.array([1., 2.]), torch.ones(2, 2), torch.tensor(1j), torch.empty((), device="meta"), np.str_("3"), object(), int]
+NO_NUMBERS = ["3", None, [1], (), {}, 1j, np.array([1., 2.]), torch.ones(2, 2), torch.tensor(1j), torch.empty((), device="meta"), np.str_("3"), torch.nested.nested_tensor([torch.ones(2)]), torch.tensor(1.).to_sparse(), object(), int]
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda v: f"{type(v).__name__} {shown(v, 20)}")
@@ -57,6 +57,10 @@ def test_models():
     assert check_model(model) is model
     rejected(TypeError, "Linear is a class; expected a network made from it: Linear().", check_model, nn.Linear)
     for wrong in ("CNN", None, 3, torch.ones(2), lambda x: x): rejected(TypeError, "is not a model", check_model, wrong)
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+    rejected(ValueError, "Sequential has lazy layers without weights", check_model, lazy)
+    lazy(torch.ones(1, 3))
+    assert check_model(lazy) is lazy
 
 
 class Chained(nn.Module):

@@ -109,10 +109,11 @@ def test_a_loss_that_is_none(batch, tmp_path):
 
 def test_pixels_that_are_none(tmp_path):
     "They are found before the first step, so nothing is kept, and nothing in the way"
-    x, y = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
-    x[60, 0, 3, 3] = float("nan")
+    batches = Batches(torch.rand(64, 1, 28, 28), torch.randint(10, (64,)))
+    batches.x[60, 0, 3, 3] = float("nan")  # `Batches` would not have taken it
+    with pytest.raises(ValueError, match="the images hold NaN or infinite values"): Batches(batches.x, batches.y)
     with pytest.raises(FloatingPointError, match="are all pixels and all weights finite"):
-        fit(SimpleCNN(), Batches(x, y), n_epochs=2, callbacks=[Checkpoint(tmp_path / "c")], device="cpu")
+        fit(SimpleCNN(), batches, n_epochs=2, callbacks=[Checkpoint(tmp_path / "c")], device="cpu")
     assert not list(tmp_path.iterdir())
 
 
