@@ -78,7 +78,7 @@ def out_size(in_size: int | tuple, # input size in pixels, one number or one for
              kernel_size: int | tuple, # of the window; as for `in_size`, like the rest
              stride: int | tuple = 1, # pixels that the window moves at each step
              padding: int | tuple | str = 0, # zeros on either side, or 'same' (stride 1 only) or 'valid'
-             dilation: int | tuple = 1, # distance between neighbouring pixels of the window
+             dilation: int | tuple = 1, # distance between neighboring pixels of the window
              ceil_mode: bool = False, # pooling layers: let a last window hang over the edge
             ) -> int | tuple: # int if all arguments are
     "The output size of a convolution or pooling layer"
@@ -128,7 +128,7 @@ def transposed_out_size(in_size: int | tuple, # input size in pixels, one number
                         stride: int | tuple = 1, # pixels between the stamps
                         padding: int | tuple = 0, # pixels cut off the output on either side
                         output_padding: int | tuple = 0, # pixels added behind; less than stride or dilation
-                        dilation: int | tuple = 1, # distance between neighbouring pixels of the stamp
+                        dilation: int | tuple = 1, # distance between neighboring pixels of the stamp
                        ) -> int | tuple: # int if all arguments are
     "The output size of a transposed convolution"
     if isinstance(padding, str):

@@ -166,7 +166,7 @@ def animate_conv(in_size: int | tuple, # height and width of the input in pixels
                  kernel_size: int | tuple, # of the window
                  stride: int | tuple = 1, # pixels that the window moves at each step
                  padding: int | tuple | str = 0, # zeros around the input, or 'same', 'valid'; if transposed, cut off the output
-                 dilation: int | tuple = 1, # distance between neighbouring pixels of the window
+                 dilation: int | tuple = 1, # distance between neighboring pixels of the window
                  transposed: bool = False, # draw the transposed one: each input pixel stamps the kernel on the output
                 ) -> Picture: # an SVG that plays by itself, without scripts
     "A moving picture of the window that slides over the input and of the output that it makes"
@@ -266,7 +266,7 @@ def explore_conv(in_size: int | tuple = 28, # height and width of the input, 1 t
                  kernel_size: int | tuple = 3, # of the window, 1 to 11
                  stride: int | tuple = 1, # pixels that the window moves at each step, 1 to 8
                  padding: int | tuple = 0, # zeros around the input, 0 to 8; if transposed, cut off the output
-                 dilation: int | tuple = 1, # distance between neighbouring pixels of the window, 1 to 6
+                 dilation: int | tuple = 1, # distance between neighboring pixels of the window, 1 to 6
                  output_padding: int | tuple = 0, # transposed only: pixels added behind
                  kind: str = "conv", # or 'transposed', or the pools 'max' and 'avg'
                  in_channels: int = 1, # 1 to 8; a pool has as many out
