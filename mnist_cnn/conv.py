@@ -14,143 +14,143 @@ from numbers import Integral
 
 from torch import nn
 
+from .checks import shown
+
 # %% ../nbs/01_conv.ipynb #efb45835
 def _n_dims(*settings):
-    "How many dimensions the settings speak of; None if all are single numbers."
+    "How many dimensions the settings have; None if all are single numbers"
     return max((len(s) for s in settings if isinstance(s, (tuple, list))), default=None)
 
 def per_dim(name: str, # of the setting, for the message
             value: int | tuple, # one number, or one for each dimension
             n: int, # dimensions
             least: int, # smallest value that is allowed
-           ) -> tuple:
-    "`value` as a tuple of `n` ints, none below `least`"
+           ) -> tuple: # of `n` ints
+    "One setting as a tuple with a number for each dimension"
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
     if len(values) != n:
-        raise ValueError(f'{name}={value!r} has {len(values)} numbers where {n} are needed: '
-                         f'give an int, or {n} of them')
+        raise ValueError(f"{name}={shown(value)} has {len(values)} numbers, but there are {n} "
+                         f"dimensions: give one number, or {n}")
     for v in values:
         if isinstance(v, bool) or not isinstance(v, Integral):
-            raise TypeError(f'{name}={value!r}: {v!r} is a {type(v).__name__}, not an int: '
-                            'sizes are counted in whole pixels')
-        if v < least: raise ValueError(f'{name}={value!r}: {v} cannot be, give at least {least}')
+            raise TypeError(f"{name}={shown(value)}: {shown(v)} is not an int (it is a {type(v).__name__}); "
+                            "sizes are counted in whole pixels")
+        if v < least: raise ValueError(f"{name}={shown(value)}: {v} is too small; give at least {least}")
     return tuple(int(v) for v in values)
 
-class _Window(namedtuple('_Window', 'kernel_size stride before after dilation')):
-    "The settings along one dimension; `before` and `after` are the padding."
+class _Window(namedtuple("_Window", "kernel_size stride before after dilation")):
+    "The settings along one dimension; `before` and `after` are the padding"
     @property
     def reach(self):
-        "Pixels from its first to its last, both included."
+        "Pixels from its first to its last, both included"
         return self.dilation*(self.kernel_size - 1) + 1
 
-def windows(kernel_size, stride, padding, dilation, # as for a layer
+def windows(kernel_size: int | tuple, # as for a layer, like the next three
+            stride: int | tuple,
+            padding: int | tuple | str,
+            dilation: int | tuple,
             n: int, # dimensions
-           ) -> list:
-    "The settings as `n` windows, one for each dimension; 'same' and 'valid' become numbers"
-    given = ('kernel_size', kernel_size), ('stride', stride), ('dilation', dilation)
+           ) -> list: # of `n` windows
+    "The settings for each dimension; 'same' and 'valid' become numbers"
+    given = ("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)
     ks, ss, ds = (per_dim(name, value, n, 1) for name, value in given)
     if isinstance(padding, str):
-        if padding not in ('same', 'valid'):
-            raise ValueError(f"padding={padding!r} is unknown: give 'same', 'valid' or a number")
-        if padding == 'same' and set(ss) != {1}:
-            raise ValueError(f"padding='same' needs stride=1, not stride={stride!r}: "
-                             'give the padding as a number')
-        total = [d*(k - 1) if padding == 'same' else 0 for k, d in zip(ks, ds)]
+        if padding not in ("same", "valid"):
+            raise ValueError(f"padding={shown(padding)} is unknown: give 'same', 'valid' or a number")
+        if padding == "same" and set(ss) != {1}:
+            raise ValueError(f"padding='same' needs stride=1, not stride={shown(stride)}: "
+                             "give the padding as a number")
+        total = [d*(k - 1) if padding == "same" else 0 for k, d in zip(ks, ds)]
         pads = [(t//2, t - t//2) for t in total]  # PyTorch puts the odd one behind
-    else: pads = [(p, p) for p in per_dim('padding', padding, n, 0)]
+    else: pads = [(p, p) for p in per_dim("padding", padding, n, 0)]
     return [_Window(k, s, *p, d) for k, s, p, d in zip(ks, ss, pads, ds)]
 
 # %% ../nbs/01_conv.ipynb #7a096893
 def _count(size, w, ceil_mode=False):
-    "How many places window `w` has along `size` pixels; less than 1 if none."
+    "How many places window `w` has along `size` pixels; less than 1 if none"
     room = size + w.before + w.after - w.reach
     if not ceil_mode: return room//w.stride + 1
     n = -(-room//w.stride) + 1
     # a last window that starts in the padding behind is dropped
     return n - ((n - 1)*w.stride >= size + w.before)
 
-def out_size(
-    in_size, # size of the input in pixels: int, or a tuple with one for each dimension
-    kernel_size, # of the window; this and the rest: int, or a tuple like `in_size`
-    stride=1, # pixels that the window moves at each step
-    padding=0, # zeros on either side, or 'same' (stride 1 only) or 'valid'
-    dilation=1, # distance between neighbouring pixels of the window
-    ceil_mode=False, # pooling layers: let a last window hang over the edge
-): # size of the output: int if all arguments are, else a tuple
-    "The output size of a convolution or pooling layer."
+def out_size(in_size: int | tuple, # input size in pixels, one number or one for each dimension
+             kernel_size: int | tuple, # of the window; as for `in_size`, like the rest
+             stride: int | tuple = 1, # pixels that the window moves at each step
+             padding: int | tuple | str = 0, # zeros on either side, or 'same' (stride 1 only) or 'valid'
+             dilation: int | tuple = 1, # distance between neighboring pixels of the window
+             ceil_mode: bool = False, # pooling layers: let a last window hang over the edge
+            ) -> int | tuple: # int if all arguments are
+    "The output size of a convolution or pooling layer"
     n = _n_dims(in_size, kernel_size, stride, padding, dilation)
-    sizes = per_dim('in_size', in_size, n or 1, 1)
+    sizes = per_dim("in_size", in_size, n or 1, 1)
     wins = windows(kernel_size, stride, padding, dilation, n or 1)
     out = tuple(_count(s, w, ceil_mode) for s, w in zip(sizes, wins))
     for s, w, o in zip(sizes, wins, out):
         if ceil_mode and (isinstance(padding, str) or w.after > w.kernel_size//2):
-            raise ValueError(
-                f'padding={padding!r}: ceil_mode is for pooling, where padding is a number, '
-                f'at most half of the kernel: give at most {w.kernel_size//2}')
+            raise ValueError(f"padding={shown(padding)}: ceil_mode is for pooling, where padding is a number, "
+                             f"at most half of the kernel; give at most {w.kernel_size//2}")
         if o < 1:
             pad = w.before + w.after
             raise ValueError(
-                f'kernel_size={w.kernel_size} with dilation={w.dilation} spans {w.reach} pixels, '
-                f'more than in_size={s} with padding ({s + pad}): give an input of at least '
-                f'{w.reach - pad}, padding of at least {-(-(w.reach - s)//2)}, '
-                'or a smaller kernel or dilation')
+                f"kernel_size={w.kernel_size} with dilation={w.dilation} spans {w.reach} pixels, "
+                f"more than in_size={s} with padding ({s + pad}): give an input of at least "
+                f"{w.reach - pad}, padding of at least {-(-(w.reach - s)//2)}, "
+                "or a smaller kernel or dilation")
     return out if n else out[0]
 
 # %% ../nbs/01_conv.ipynb #336fc5ae
-ConvSetting = namedtuple('ConvSetting', 'kernel_size stride padding dilation')
+ConvSetting = namedtuple("ConvSetting", "kernel_size stride padding dilation")
 
-def find_conv(
-    in_size, # size of the input in pixels, int or a tuple
-    out_size, # wanted size of the output, int or a tuple
-    kernel_size=range(1, 8), # kernel sizes to try: an int or several
-    stride=range(1, 5), # strides to try
-    padding=range(0, 4), # paddings to try
-    dilation=1, # dilations to try
-) -> list: # of `ConvSetting`, small kernels first; every setting holds for all dimensions
-    "Every setting in the given ranges that turns `in_size` into `out_size`."
+def find_conv(in_size: int | tuple, # input size in pixels
+              out_size: int | tuple, # wanted output size
+              kernel_size: int | Iterable = range(1, 8), # kernel sizes to try
+              stride: int | Iterable = range(1, 5), # strides to try
+              padding: int | Iterable = range(0, 4), # paddings to try
+              dilation: int | Iterable = 1, # dilations to try
+             ) -> list: # of `ConvSetting`, small kernels first; each holds for all dimensions
+    "Every setting in the given ranges that turns `in_size` into `out_size`"
     n = _n_dims(in_size, out_size) or 1
-    ins, outs = per_dim('in_size', in_size, n, 1), per_dim('out_size', out_size, n, 1)
+    ins, outs = per_dim("in_size", in_size, n, 1), per_dim("out_size", out_size, n, 1)
     def tries(name, v, least):
         v = tuple(v) if isinstance(v, Iterable) else (v,)
         return per_dim(name, v, len(v), least)
-    settings = product(tries('kernel_size', kernel_size, 1), tries('stride', stride, 1),
-                       tries('padding', padding, 0), tries('dilation', dilation, 1))
+    settings = product(tries("kernel_size", kernel_size, 1), tries("stride", stride, 1),
+                       tries("padding", padding, 0), tries("dilation", dilation, 1))
     def fits(s):
         (w,) = windows(*s, 1)
         return all(_count(i, w) == o for i, o in zip(ins, outs))
     return [s for s in map(ConvSetting._make, settings) if fits(s)]
 
 # %% ../nbs/01_conv.ipynb #76655d79
-def transposed_out_size(
-    in_size, # size of the input in pixels: int, or a tuple with one for each dimension
-    kernel_size, # of the stamp; this and the rest: int, or a tuple like `in_size`
-    stride=1, # pixels between the stamps
-    padding=0, # pixels cut off the output on either side
-    output_padding=0, # pixels added behind; less than the stride or the dilation
-    dilation=1, # distance between neighbouring pixels of the stamp
-): # size of the output: int if all arguments are, else a tuple
-    "The output size of a transposed convolution."
+def transposed_out_size(in_size: int | tuple, # input size in pixels, one number or one for each dimension
+                        kernel_size: int | tuple, # of the stamp; as for `in_size`, like the rest
+                        stride: int | tuple = 1, # pixels between the stamps
+                        padding: int | tuple = 0, # pixels cut off the output on either side
+                        output_padding: int | tuple = 0, # pixels added behind; less than stride or dilation
+                        dilation: int | tuple = 1, # distance between neighboring pixels of the stamp
+                       ) -> int | tuple: # int if all arguments are
+    "The output size of a transposed convolution"
     if isinstance(padding, str):
-        raise ValueError(f'padding={padding!r}: a transposed convolution takes numbers only')
+        raise ValueError(f"padding={shown(padding)}: a transposed convolution takes numbers only")
     n = _n_dims(in_size, kernel_size, stride, padding, output_padding, dilation)
-    sizes = per_dim('in_size', in_size, n or 1, 1)
+    sizes = per_dim("in_size", in_size, n or 1, 1)
     wins = windows(kernel_size, stride, padding, dilation, n or 1)
-    extra, out = per_dim('output_padding', output_padding, n or 1, 0), []
+    extra, out = per_dim("output_padding", output_padding, n or 1, 0), []
     for s, w, e in zip(sizes, wins, extra):
         if e >= max(w.stride, w.dilation):
             raise ValueError(
-                f'output_padding={e} must be less than the stride ({w.stride}) or the dilation '
-                f'({w.dilation}): give at most {max(w.stride, w.dilation) - 1}')
+                f"output_padding={e} must be less than the stride ({w.stride}) or the dilation "
+                f"({w.dilation}): give at most {max(w.stride, w.dilation) - 1}")
         whole = (s - 1)*w.stride + w.reach + e
         if whole - 2*w.before < 1:
-            raise ValueError(
-                f'padding={w.before} cuts {2*w.before} pixels off an output of {whole}, '
-                f'nothing is left: give at most {(whole - 1)//2}')
+            raise ValueError(f"padding={w.before} cuts {2*w.before} pixels off an output of {whole}, "
+                             f"nothing is left: give at most {(whole - 1)//2}")
         out.append(whole - 2*w.before)
     return tuple(out) if n else out[0]
 
 # %% ../nbs/01_conv.ipynb #e3725f54
-ReceptiveField = namedtuple('ReceptiveField', 'size step offset')
+ReceptiveField = namedtuple("ReceptiveField", "size step offset")
 
 _with_window = (nn.modules.conv._ConvNd,
                 nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd)
@@ -162,34 +162,31 @@ _point_by_point = (
     nn.Softsign, nn.Tanhshrink, nn.Threshold)
 
 def _layer_settings(layers):
-    "The `ConvSetting` of each layer with a window; stacks opened, pointwise layers left out."
+    "The `ConvSetting` of each layer with a window; stacks opened, pointwise layers left out"
     stacks = nn.Sequential, nn.ModuleList
-    if isinstance(layers, nn.Module) and not isinstance(layers, stacks): layers = [layers]
+    if not isinstance(layers, Iterable) or isinstance(layers, nn.Module) and not isinstance(layers, stacks): layers = [layers]
     for l in layers:
         if isinstance(l, stacks): yield from _layer_settings(l)
         elif isinstance(l, _point_by_point): pass
-        elif isinstance(l, _with_window) and not getattr(l, 'transposed', False):
-            yield ConvSetting(l.kernel_size, l.stride, l.padding, getattr(l, 'dilation', 1))
+        elif isinstance(l, _with_window) and not getattr(l, "transposed", False):
+            yield ConvSetting(l.kernel_size, l.stride, l.padding, getattr(l, "dilation", 1))
         elif isinstance(l, nn.Module):
-            raise ValueError(
-                f'{type(l).__name__} is no convolution, no pooling and not point by point: '
-                'layers such as Flatten and Linear mix all positions, so that their outputs '
-                'see everything. Pass only the layers before it')
+            raise ValueError(f"{type(l).__name__} is not a convolution, a pool or a pointwise layer; layers such "
+                             "as Flatten and Linear mix all positions, so their outputs see everything. "
+                             "Pass only the layers before it")
         elif isinstance(l, (tuple, dict)):
             given = l if isinstance(l, dict) else dict(zip(ConvSetting._fields, l))
             known = given.keys() <= set(ConvSetting._fields)
-            if len(l) > 4 or 'kernel_size' not in given or not known:
-                raise ValueError(f'{l!r}: a layer has a kernel_size and, if wanted, stride, '
-                                 'padding and dilation, and nothing else')
+            if len(l) > 4 or "kernel_size" not in given or not known:
+                raise ValueError(f"{shown(l)}: a layer has a kernel_size and, if wanted, stride, "
+                                 "padding and dilation, and nothing else")
             yield ConvSetting(**dict(stride=1, padding=0, dilation=1) | given)
-        else: raise TypeError(f'{l!r} is not a layer: give an nn.Module, or the settings of one '
-                              'as a tuple or a dict')
+        else: raise TypeError(f"{shown(l)} is not a layer: give an nn.Module, or the settings of one as a tuple or a dict")
 
 # %% ../nbs/01_conv.ipynb #d1e23e5c
-def receptive_field(
-    layers, # nn.Modules in order; or tuples (kernel_size, stride, padding, dilation), or dicts
-) -> ReceptiveField: # its size, step and offset in input pixels; tuples if the dimensions differ
-    "How much of its input one output of a stack of convolutions and pools can see, and where."
+def receptive_field(layers: nn.Module | Iterable, # modules in order; or tuples (kernel_size, stride, padding, dilation), or dicts
+                   ) -> ReceptiveField: # size, step and offset in input pixels; tuples if the dimensions differ
+    "How much of its input one output of a stack of convolutions and pools can see, and where"
     settings = list(_layer_settings(layers))
     n = max((_n_dims(*s) or 1 for s in settings), default=1)
     sizes, steps, offsets = [1] * n, [1] * n, [0.] * n

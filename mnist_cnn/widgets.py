@@ -6,53 +6,57 @@
 __all__ = ['Picture', 'animate_conv', 'Widget', 'inlined', 'explore_conv', 'explore_confusions']
 
 # %% ../nbs/34_widgets.ipynb #53ae902f
-import base64, hashlib, html, io, json, re
+import io
+import json
+import re
 from base64 import b64encode
 from hashlib import md5
 from html import escape
 from importlib.resources import files
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
+from .checks import check_images, check_number, shown
 from .conv import out_size, per_dim, transposed_out_size, windows
 from .evaluation import confusion_matrix
 
 # %% ../nbs/34_widgets.ipynb #e53f3000
 class Picture(str):
-    "An SVG drawing that notebooks and pages display; as a string it is the SVG itself."
+    "An SVG drawing that notebooks and pages display; as a string it is the SVG itself"
     def _repr_svg_(self): return str(self)
-    def __repr__(self): return f'Picture: {self.partition("<title>")[2].partition("</title>")[0]}'
+    def __repr__(self): return f"Picture: {self.partition('<title>')[2].partition('</title>')[0]}"
 
-_paper, _ink, _line, _pale = '#fbfaf7', '#22303c', '#6b7c8c', '#d5e5f2'
-_done, _out, _window, _frame = '#7fb3d9', '#0072b2', '#f7b733', '#8a4b00'
+_paper, _ink, _line, _pale = "#fbfaf7", "#22303c", "#6b7c8c", "#d5e5f2"
+_done, _out, _window, _frame = "#7fb3d9", "#0072b2", "#f7b733", "#8a4b00"
 _cell = 26  # side of a drawn pixel, in SVG units
 
-def _text(x, y, s, size=13, fill=_ink, anchor='middle', more=''):
+def _text(x, y, s, size=13, fill=_ink, anchor="middle", more=""):
     return (f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{fill}" '
             f'text-anchor="{anchor}"{more}>{s}</text>')
 
-def _rect(x, y, w, h, fill='none', stroke=_ink, width=1, more=''):
+def _rect(x, y, w, h, fill="none", stroke=_ink, width=1, more=""):
     return (f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" '
             f'fill="{fill}" stroke="{stroke}" stroke-width="{width}"{more}/>')
 
 def _grid(x, y, rows, cols, fill=_pale, values=None, dashed=False):
-    "Squares in rows and columns, with numbers in them if there are `values`."
+    "Squares in rows and columns, with numbers in them if there are `values`"
     c = _cell
-    across = ''.join(f'M{x:g} {y + i*c:g}h{cols*c}' for i in range(rows + 1))
-    down = ''.join(f'M{x + j*c:g} {y:g}v{rows*c}' for j in range(cols + 1))
-    dash = ' stroke-dasharray="3 3"' if dashed else ''
-    out = _rect(x, y, cols*c, rows*c, fill, 'none')
+    across = "".join(f"M{x:g} {y + i*c:g}h{cols*c}" for i in range(rows + 1))
+    down = "".join(f"M{x + j*c:g} {y:g}v{rows*c}" for j in range(cols + 1))
+    dash = ' stroke-dasharray="3 3"' if dashed else ""
+    out = _rect(x, y, cols*c, rows*c, fill, "none")
     out += f'<path d="{across}{down}" stroke="{_line}" fill="none"{dash}/>'
     for i, row in enumerate([] if values is None else values):
         for j, v in enumerate(row):
-            out += _text(x + (j + .5)*c, y + (i + .5)*c + 4.5, str(v).replace('-', '−'), 12)
+            out += _text(x + (j + .5)*c, y + (i + .5)*c + 4.5, str(v).replace("-", "−"), 12)
     return out
 
-def _picture(body, width, height, title, style='', more=''):
-    "The SVG around the parts: scales to the page, named for those who cannot see it."
-    card = _rect(0, 0, width, height, _paper, 'none', more=' rx="8"')
+def _picture(body, width, height, title, style="", more=""):
+    "The SVG around the parts: scales to the page, and has a name for screen readers"
+    card = _rect(0, 0, width, height, _paper, "none", more=' rx="8"')
     return Picture(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" role="img" aria-label="{title}" '
@@ -61,233 +65,237 @@ def _picture(body, width, height, title, style='', more=''):
 
 # %% ../nbs/34_widgets.ipynb #3ad2ead8
 def _by(numbers):
-    "`2×3` for `(2, 3)`."
-    return '×'.join(map(str, numbers))
+    "`2×3` for `(2, 3)`"
+    return "×".join(map(str, numbers))
 
 def _one(numbers):
-    "`2` for `(2, 2)`, `2×3` for `(2, 3)`."
+    "`2` for `(2, 2)`, `2×3` for `(2, 3)`"
     numbers = tuple(numbers)
     return str(numbers[0]) if len(set(numbers)) == 1 else _by(numbers)
 
 def _span(start, w):
-    "The pixels under window `w` in words."
-    return f'{start} to {start + w.reach - 1}'.replace('-', '−')
+    "The pixels under window `w` in words"
+    return f"{start} to {start + w.reach - 1}".replace("-", "−")
 
 def _style(key, places, seconds=.9):
-    "The animation: at each of `places` the window rests for 3/4 of `seconds`, then slides on."
+    "The animation: at each of `places` the window rests for 3/4 of `seconds`, then slides on"
     n = len(places)
     def slide(at):
-        "The stops of what stands at the numbers `at` and `at + 1` of each place."
-        return ''.join(f'{100*k/n:.4g}%,{100*(k + .75)/n:.4g}%'
-                       f'{{transform:translate({p[at]:g}px,{p[at + 1]:g}px)}}'
+        "The stops of what stands at the numbers `at` and `at + 1` of each place"
+        return "".join(f"{100*k/n:.4g}%,{100*(k + .75)/n:.4g}%"
+                       f"{{transform:translate({p[at]:g}px,{p[at + 1]:g}px)}}"
                        for k, p in enumerate(places))
-    def use(name): return f'.{key}-{name}{{animation-name:{key}-{name}}}'
+    def use(name): return f".{key}-{name}{{animation-name:{key}-{name}}}"
     def switch(name, at, first):
-        "Shown (`first` is 1) or hidden (0) until `at` percent of the time, then the other."
-        return (f'@keyframes {key}-{name}{{0%,{at:.4g}%{{opacity:{first}}}'
-                f'{at + .01:.4g}%,100%{{opacity:{1 - first}}}}}')
-    rules = [f'.{key}{{animation:{seconds*n:.1f}s linear infinite}}.{key}-still{{display:none}}',
-             f'svg:hover>.{key},svg:focus>.{key}{{animation-play-state:paused}}',
-             *map(use, ('window', 'cell', 'lines', 'words')),
-             f'@keyframes {key}-window{{{slide(0)}}}@keyframes {key}-cell{{{slide(2)}}}']
-    if n > 1: rules += [switch('lines', 75/n, 1), switch('words', 99/n, 1)]
+        "Shown (`first` is 1) or hidden (0) until `at` percent of the time, then the other"
+        return (f"@keyframes {key}-{name}{{0%,{at:.4g}%{{opacity:{first}}}"
+                f"{at + .01:.4g}%,100%{{opacity:{1 - first}}}}}")
+    rules = [f".{key}{{animation:{seconds*n:.1f}s linear infinite}}.{key}-still{{display:none}}",
+             f"svg:hover>.{key},svg:focus>.{key}{{animation-play-state:paused}}",
+             *map(use, ("window", "cell", "lines", "words")),
+             f"@keyframes {key}-window{{{slide(0)}}}@keyframes {key}-cell{{{slide(2)}}}"]
+    if n > 1: rules += [switch("lines", 75/n, 1), switch("words", 99/n, 1)]
     for k in range(1, n): rules += [use(k), switch(k, 100*k/n, 0)]
-    return f'<style>@media (prefers-reduced-motion:no-preference){{{"".join(rules)}}}</style>'
+    return f"<style>@media (prefers-reduced-motion:no-preference){{{''.join(rules)}}}</style>"
+
+# %% ../nbs/34_widgets.ipynb #aa31c0d5
+def _settings_words(wins):
+    "The settings as the caption of a moving picture has them"
+    before, after = _one(w.before for w in wins), _one(w.after for w in wins)
+    pad = before if before == after else f"{before} before and {after} behind"
+    return (f"kernel {_by(w.kernel_size for w in wins)}, stride {_one(w.stride for w in wins)}, "
+            f"padding {pad}, dilation {_one(w.dilation for w in wins)}")
+
+def _scene(size, out, wins, transposed):
+    "Where everything stands: a big grid with its rim, which the window moves over, and a small one with a cell for each place"
+    c, gap, top = _cell, 56, 36
+    small, big = (size, out) if transposed else (out, size)
+    rows, cols = (b + w.before + w.after for b, w in zip(big, wins))
+    content, height = (cols + small[1])*c + gap, max(rows, small[0])*c
+    width, foot = max(content + 28, 380), top + height
+    left = (width - content)/2
+    big_x, small_x = left, left + cols*c + gap
+    if transposed: big_x, small_x = left + small[1]*c + gap, left
+    big_y, small_y = top + (height - rows*c)/2, top + (height - small[0]*c)/2
+    at = list(product(*map(range, small)))
+    step_y, step_x = (w.stride*c for w in wins)
+    places = [(big_x + j*step_x, big_y + i*step_y, small_x + j*c, small_y + i*c) for i, j in at]
+    return SimpleNamespace(wins=wins, transposed=transposed, small=small, big=big, rows=rows, cols=cols, big_x=big_x, big_y=big_y,
+                           small_x=small_x, small_y=small_y, at=at, places=places, width=width, foot=foot)
+
+def _grids(s):
+    "The grids and their labels"
+    c, (big, small) = _cell, ("output", "input") if s.transposed else ("input", "output")
+    in_x, in_y = s.big_x + s.wins[1].before*c, s.big_y + s.wins[0].before*c
+    has_rim = (s.rows, s.cols) != s.big
+    return [_text(in_x + s.big[1]*c/2, 22, f"{big} {_by(s.big)}"),
+            _text(s.small_x + s.small[1]*c/2, 22, f"{small} {_by(s.small)}"),
+            _grid(s.big_x, s.big_y, s.rows, s.cols, "white", dashed=True) if has_rim else "",
+            _grid(in_x, in_y, *s.big), _grid(s.small_x, s.small_y, *s.small, "white")]
+
+def _step(s, k, group):
+    "What shows at place k only: words, and lines from the resting window to its cell"
+    c, (i, j), (x, y, cell_x, cell_y), (h, w) = _cell, s.at[k], s.places[k], (w.reach*_cell for w in s.wins)
+    ends = (x, y, w, h), (cell_x, cell_y, c, c)
+    (x0, y0, w0, h0), (x1, y1, _, h1) = reversed(ends) if s.transposed else ends
+    lines = f"M{x0 + w0:g} {y0:g}L{x1:g} {y1:g}M{x0 + w0:g} {y0 + h0:g}L{x1:g} {y1 + h1:g}"
+    over = "rows {}, columns {}".format(*(_span(p*v.stride - v.before, v) for p, v in zip(s.at[k], s.wins)))
+    says = f"input ({i}, {j}) adds to output {over}" if s.transposed else f"output ({i}, {j}): input {over}"
+    when = f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"'
+    return (group("lines", f'<path d="{lines}" stroke="{_frame}" fill="none"/>', when)
+            + group("words", _text(s.width/2, s.foot + 42, says, 12), when))
+
+def _moving(s, key):
+    "The window, the cell that it makes, and what shows at each place"
+    def group(name, what, more=""): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
+    def put(x, y): return f' transform="translate({x:g} {y:g})"'
+    c, (h, w) = _cell, (w.reach*_cell for w in s.wins)
+    taps = product(*(range(0, v.reach, v.dilation) for v in s.wins))
+    window = "".join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, ' fill-opacity=".8"') for y, x in taps)
+    window += _rect(0, 0, w, h, "none", _frame, 3)
+    still = f' stroke-dasharray="5 4" class="{key}-still"'  # the second place, if nothing moves
+    ghost = _rect(*s.places[1][:2], w, h, "none", _frame, 2, still) if len(s.places) > 1 else ""
+    done = [_rect(x + 1, y + 1, c - 2, c - 2, _done, "none", more=f' class="{key} {key}-{k}"')
+            for k, (_, _, x, y) in enumerate(s.places)]
+    return [*done, ghost, *(_step(s, k, group) for k in range(len(s.places))),
+            group("window", window, put(*s.places[0][:2])),
+            group("cell", _rect(0, 0, c, c, _out, _ink, 2), put(*s.places[0][2:]))]
 
 # %% ../nbs/34_widgets.ipynb #631098a4
-def _played(size, wins, transposed):
-    "The size of the output; a `ValueError` if there is nothing to draw, or too much to watch"
+def animate_conv(in_size: int | tuple, # height and width of the input in pixels
+                 kernel_size: int | tuple, # of the window
+                 stride: int | tuple = 1, # pixels that the window moves at each step
+                 padding: int | tuple | str = 0, # zeros around the input, or 'same', 'valid'; if transposed, cut off the output
+                 dilation: int | tuple = 1, # distance between neighboring pixels of the window
+                 transposed: bool = False, # draw the transposed one: each input pixel stamps the kernel on the output
+                ) -> Picture: # an SVG that plays by itself, without scripts
+    "A moving picture of the window that slides over the input and of the output that it makes"
+    size = per_dim("in_size", in_size, 2, 1)
+    wins = windows(kernel_size, stride, padding, dilation, 2)
     def slid(s, w): return len(range(0, s + w.before + w.after - w.reach + 1, w.stride))
     def stamped(s, w): return (s - 1)*w.stride + w.reach - w.before - w.after
     out = tuple(map(stamped if transposed else slid, size, wins))
     if min(out) < 1:
-        raise ValueError(f'nothing to draw: input {_by(size)} would give output {_by(out)}; '
-                         'change the kernel or the padding')
-    if (n := np.prod(size if transposed else out)) > 100:
-        raise ValueError(f'{n} places of the window are too many to watch: '
-                         'give sizes with at most 100')
-    return out
-
-def _in_words(wins):
-    "The settings of the window"
-    before, after = _one(w.before for w in wins), _one(w.after for w in wins)
-    pad = before if before == after else f'{before} before and {after} behind'
-    return (f'kernel {_by(w.kernel_size for w in wins)}, stride {_one(w.stride for w in wins)}, '
-            f'padding {pad}, dilation {_one(w.dilation for w in wins)}')
-
-def _stage(small, big, wins, transposed):
-    "Width of the drawing and height above its words; corners of the big grid's rim and of the small grid; and of each place, those of the window and of its cell"
-    c, top, gap = _cell, 36, 56
-    rows, cols = (b + w.before + w.after for b, w in zip(big, wins))
-    content, height = (cols + small[1])*c + gap, max(rows, small[0])*c
-    width = max(content + 28, 380)
-    left = (width - content)/2
-    big_x, small_x = (left + small[1]*c + gap, left) if transposed else (left, left + cols*c + gap)
-    big_y, small_y = top + (height - rows*c)/2, top + (height - small[0]*c)/2
-    step_y, step_x = (w.stride*c for w in wins)
-    places = [(big_x + j*step_x, big_y + i*step_y, small_x + j*c, small_y + i*c) for i, j in product(*map(range, small))]
-    return width, top + height, (big_x, big_y), (small_x, small_y), places
-
-def _step(k, at, place, wins, transposed, key, middle, foot):
-    "What shows at place k only: words, and while the window rests lines from it to its cell"
-    x, y, cell_x, cell_y = place
-    ends = (x, y, wins[1].reach*_cell, wins[0].reach*_cell), (cell_x, cell_y, _cell, _cell)
-    (x0, y0, w0, h0), (x1, y1, _, h1) = reversed(ends) if transposed else ends
-    lines = f'M{x0 + w0:g} {y0:g}L{x1:g} {y1:g}M{x0 + w0:g} {y0 + h0:g}L{x1:g} {y1 + h1:g}'
-    over = 'rows {}, columns {}'.format(*(_span(p*v.stride - v.before, v) for p, v in zip(at, wins)))
-    says = f'input ({at[0]}, {at[1]}) adds to output {over}' if transposed else f'output ({at[0]}, {at[1]}): input {over}'
-    when = f' style="animation-delay:{.9*k:.1f}s" opacity="{int(k == 0)}"'
-    return (_group(key, 'lines', f'<path d="{lines}" stroke="{_frame}" fill="none"/>', when)
-            + _group(key, 'words', _text(middle, foot + 42, says, 12), when))
-
-def _group(key, name, what, more=''): return f'<g class="{key} {key}-{name}"{more}>{what}</g>'
-
-def _drawn_window(wins):
-    "The window, with its taps, at the origin"
-    c, clear = _cell, ' fill-opacity=".8"'
-    taps = product(*(range(0, v.reach, v.dilation) for v in wins))
-    return (''.join(_rect(x*c + .5, y*c + .5, c - 1, c - 1, _window, _frame, 1, clear) for y, x in taps)
-            + _rect(0, 0, wins[1].reach*c, wins[0].reach*c, 'none', _frame, 3))
-
-def animate_conv(
-    in_size: int | tuple, # height and width of the input in pixels, int or (H, W)
-    kernel_size: int | tuple, # of the window, int or (H, W)
-    stride: int | tuple = 1, # pixels that the window moves at each step
-    padding: int | tuple | str = 0, # zeros around the input, or 'same', 'valid'; if transposed, cut off the output
-    dilation: int | tuple = 1, # distance between neighbouring pixels of the window
-    transposed: bool = False, # draw the transposed one: each input pixel stamps the kernel on the output
-) -> Picture: # an SVG that plays by itself, without scripts
-    "A moving picture of the window that slides over the input and of the output that it makes"
-    size = per_dim('in_size', in_size, 2, 1)
-    wins = windows(kernel_size, stride, padding, dilation, 2)
-    out = _played(size, wins, transposed)
-    # the window moves over the big grid and its rim; the small grid has a cell for each place
-    small, big = (size, out) if transposed else (out, size)
-    width, foot, (big_x, big_y), (small_x, small_y), places = _stage(small, big, wins, transposed)
-    words = _in_words(wins)
-    title = f"{'Transposed convolution' if transposed else 'Convolution'}: input {_by(size)}, {words}, output {_by(out)}"
+        raise ValueError(f"nothing to draw: input {_by(size)} would give output {_by(out)}; "
+                         "change the kernel or the padding")
+    s, words = _scene(size, out, wins, transposed), _settings_words(wins)
+    if len(s.places) > 100:
+        raise ValueError(f"{len(s.places)} places of the window are too many to watch: give sizes with at most 100")
+    kind = "Transposed convolution" if transposed else "Convolution"
+    title = f"{kind}: input {_by(size)}, {words}, output {_by(out)}"
     # begins the names of this picture's styles, so that many can share a page
-    key, c = 'c' + md5(title.encode()).hexdigest()[:7], _cell
-    in_x, in_y = big_x + wins[1].before*c, big_y + wins[0].before*c
-    rows, cols = (b + w.before + w.after for b, w in zip(big, wins))
-    rim = _grid(big_x, big_y, rows, cols, 'white', dashed=True) if (rows, cols) != big else ''
-    still = f' stroke-dasharray="5 4" class="{key}-still"'   # the second place, if nothing moves
-    ghost = _rect(*places[1][:2], wins[1].reach*c, wins[0].reach*c, 'none', _frame, 2, still) if len(places) > 1 else ''
-    done = [_rect(x + 1, y + 1, c - 2, c - 2, _done, 'none', more=f' class="{key} {key}-{k}"')
-            for k, (_, _, x, y) in enumerate(places)]
-    steps = [_step(k, at, place, wins, transposed, key, width/2, foot) for k, (at, place) in enumerate(zip(product(*map(range, small)), places))]
-    def put(x, y): return f' transform="translate({x:g} {y:g})"'
-    big_label, small_label = ('output', 'input') if transposed else ('input', 'output')
-    body = [_text(in_x + big[1]*c/2, 22, f'{big_label} {_by(big)}'), _text(small_x + small[1]*c/2, 22, f'{small_label} {_by(small)}'),
-            rim, _grid(in_x, in_y, *big), _grid(small_x, small_y, *small, 'white'), *done, ghost, *steps,
-            _group(key, 'window', _drawn_window(wins), put(*places[0][:2])), _group(key, 'cell', _rect(0, 0, c, c, _out, _ink, 2), put(*places[0][2:])),
-            _text(width/2, foot + 24, words, 12)]
-    return _picture(''.join(body), width, foot + 54, title, _style(key, places), ' tabindex="0"')
+    key = "c" + md5(title.encode()).hexdigest()[:7]
+    body = [*_grids(s), *_moving(s, key), _text(s.width/2, s.foot + 24, words, 12)]
+    return _picture("".join(body), s.width, s.foot + 54, title, _style(key, s.places), ' tabindex="0"')
 
 # %% ../nbs/34_widgets.ipynb #124a7bb5
 class Widget(str):
-    "A part of a page that answers its reader; as a string it is the HTML itself."
+    "A part of a page that answers its reader; as a string it is the HTML itself"
     def _repr_html_(self): return str(self)
-    def __repr__(self): return f'Widget of {len(self):,} characters'
+    def __repr__(self): return f"Widget of {len(self):,} characters"
 
-def _static(name): return files('mnist_cnn').joinpath('static', name)
+def _static(name): return files("mnist_cnn").joinpath("static", name)
 
-def inlined(
-    name: str, # of a style or a script in mnist_cnn/static, such as 'playground.js'
-) -> str: # a tag
-    "A style or script as a page holds it, without indents and lines of comment."
-    tag = {'css': 'style', 'js': 'script'}[name.rpartition('.')[2]]
-    text = re.sub(r'^ +|^ *//.*\n', '', _static(name).read_text(encoding='utf-8'), flags=re.M)
-    return f'<{tag}>{text}</{tag}>'
+def inlined(name: str, # of a style or a script in mnist_cnn/static, such as 'playground.js'
+           ) -> str: # a tag
+    "A style or script as a page holds it, without indents and lines of comment"
+    tag = {"css": "style", "js": "script"}[name.rpartition(".")[2]]
+    text = re.sub(r"^ +|^ *//.*\n", "", _static(name).read_text(encoding="utf-8"), flags=re.M)
+    return f"<{tag}>{text}</{tag}>"
 
 def _still(size, out, wins, transposed):
-    "The first place of the window, for viewers without scripts."
+    "The first place of the window, for viewers without scripts"
     small, big = (size, out) if transposed else (out, size)
     c, top, (up, left) = _cell, 36, (w.before for w in wins)
     rows, cols = (b + 2*w.before for b, w in zip(big, wins))
-    x = 14 + (cols + 2)*c   # of the small grid
+    x = 14 + (cols + 2)*c  # of the small grid
     taps = product(*(range(0, w.reach, w.dilation) for w in wins))
-    parts = [_grid(14, top, rows, cols, 'white', dashed=True), _grid(14 + left*c, top + up*c, *big),
+    parts = [_grid(14, top, rows, cols, "white", dashed=True), _grid(14 + left*c, top + up*c, *big),
              *(_rect(14 + v*c, top + u*c, c, c, _window, _frame) for u, v in taps),
-             _grid(x, top, *small, 'white'), _rect(x, top, c, c, _out)]
-    labels = ('output', 'input') if transposed else ('input', 'output')
-    parts += [_text(at, 22, f'{n} {_by(s)}', 16, anchor='start') for at, n, s in zip((14, x), labels, (big, small))]
-    title = f'The first place of the window: input {_by(size)}, output {_by(out)}'
-    return _picture(''.join(parts), max(x + small[1]*c, x + 120) + 14, top + max(rows, small[0])*c + 14, title)
+             _grid(x, top, *small, "white"), _rect(x, top, c, c, _out)]
+    labels = ("output", "input") if transposed else ("input", "output")
+    parts += [_text(at, 22, f"{n} {_by(s)}", 16, anchor="start") for at, n, s in zip((14, x), labels, (big, small))]
+    title = f"The first place of the window: input {_by(size)}, output {_by(out)}"
+    return _picture("".join(parts), max(x + small[1]*c, x + 120) + 14, top + max(rows, small[0])*c + 14, title)
 
 def _as_bytes(image):
-    "The picture as height, width and bytes."
-    x = torch.as_tensor(image).detach().cpu()
-    if x.ndim != 2 or not all(1 <= n <= 64 for n in x.shape):
-        raise ValueError(f'image has the shape {tuple(x.shape)}: give one of H×W, each from 1 to 64 pixels')
-    if x.is_floating_point():
+    "The image as height, width and bytes"
+    x = check_images(image, "the pixels of image", n_dims=2).detach().cpu()
+    if not all(1 <= n <= 64 for n in x.shape):
+        raise ValueError(f"image has the shape {tuple(x.shape)}: give one of H×W, each from 1 to 64 pixels")
+    if x.dtype != torch.uint8:
+        x = x.float()
         if not (0 <= x.min() and x.max() <= 1):
-            raise ValueError(f'image has values from {x.min():g} to {x.max():g}: give floats from 0 to 1, or uint8')
-        x = (255*x).round()
-    elif x.dtype != torch.uint8: raise TypeError(f'image is {x.dtype}: give floats from 0 to 1, or uint8')
-    return tuple(x.shape), bytes(x.to(torch.uint8).flatten().tolist())
+            raise ValueError(f"image has values from {x.min():g} to {x.max():g}: give floats from 0 to 1, or uint8")
+        x = (255*x).round().byte()
+    return tuple(x.shape), bytes(x.flatten().tolist())
 
-# %% ../nbs/34_widgets.ipynb #fae6b6ce
+# %% ../nbs/34_widgets.ipynb #bb72e1f4
 _most = dict(in_size=32, kernel_size=11, stride=8, padding=8, dilation=6, output_padding=7,
              in_channels=8, out_channels=8, groups=8)
 
-def _check_layer(kind, pairs, singles, out, in_channels, out_channels, groups, ceil_mode, name):
-    "Raise a `ValueError` unless the page can show this layer"
-    pool, transposed = kind in ('max', 'avg'), kind == 'transposed'
-    k, p, d, extra = (pairs[n] for n in ('kernel_size', 'padding', 'dilation', 'output_padding'))
-    large = next((n for n, v in (pairs | singles).items() if max(v if isinstance(v, tuple) else [v]) > _most[n]), '')
+def _check_layer(kind, pairs, singles, out, ceil_mode):
+    "A `ValueError` for a layer that PyTorch would reject or the page could not show"
+    size, k, s, p, d, extra = pairs.values()
+    groups, pool = singles["groups"], kind in ("max", "avg")
+    large = next((n for n, v in (pairs | singles).items() if max(v if isinstance(v, tuple) else [v]) > _most[n]), "")
     for wrong, why in (
-            (kind not in ('conv', 'transposed', 'max', 'avg'), f"kind={kind!r}: give 'conv', 'transposed', 'max' or 'avg'"),
-            (large, f'{large}={(pairs | singles).get(large)}: give at most {_most.get(large)}'),
-            (max(out) > 64, f'the output would be {_by(out)}: give settings that make it at most 64×64'),
-            (pool and any(a > b//2 for a, b in zip(p, k)), f'padding={p}: a pool takes at most half of kernel_size={k}'),
-            (kind == 'avg' and d != (1, 1), f'dilation={d}: average pooling has none, give 1'),
-            (not transposed and any(extra), f'output_padding={extra}: is for transposed convolutions, give 0'),
-            (not pool and ceil_mode, 'ceil_mode=True: is for pools, give False'),
-            (pool and groups != 1, f'groups={groups}: is for convolutions, give 1'),
-            (any(c % groups for c in singles.values() if c is not groups), f'groups={groups}: give a number that divides '
-             f'in_channels={in_channels} and out_channels={out_channels}'),
-            (not (name.isalnum() and name.isascii()), f'name={name!r}: give letters and digits only')):
+            (large, f"{large}={(pairs | singles).get(large)}: give at most {_most.get(large)}"),
+            (max(out) > 64, f"the output would be {_by(out)}: give settings that make it at most 64×64"),
+            (pool and any(a > b//2 for a, b in zip(p, k)), f"padding={p}: a pool takes at most half of kernel_size={k}"),
+            (kind == "avg" and d != (1, 1), f"dilation={d}: average pooling has none, give 1"),
+            (kind != "transposed" and any(extra), f"output_padding={extra}: is for transposed convolutions, give 0"),
+            (not pool and ceil_mode, "ceil_mode=True: is for pools, give False"),
+            (pool and groups != 1, f"groups={groups}: is for convolutions, give 1"),
+            (any(singles[n] % groups for n in ("in_channels", "out_channels")), f"groups={groups}: give a number that divides "
+             f"in_channels={singles['in_channels']} and out_channels={singles['out_channels']}")):
         if wrong: raise ValueError(why)
 
-def explore_conv(
-    in_size=28, # height and width of the input, 1 to 32 pixels; this and the next five: int or (H, W)
-    kernel_size=3, # of the window, 1 to 11
-    stride=1, # pixels that the window moves at each step, 1 to 8
-    padding=0, # zeros around the input, 0 to 8; if transposed, cut off the output
-    dilation=1, # distance between neighbouring pixels of the window, 1 to 6
-    output_padding=0, # transposed only: pixels added behind
-    kind='conv', # or 'transposed', or the pools 'max' and 'avg'
-    in_channels=1, # 1 to 8; a pool has as many out
-    out_channels=1, # 1 to 8
-    groups=1, # sets of channels that do not see each other
-    ceil_mode=False, # pools only: let a last window hang over the edge
-    image=None, # picture to look at, H×W, uint8 or floats from 0 to 1; None: a digit of MNIST
-    name='explore', # of its settings in the page's address: letters and digits
-) -> Widget: # HTML that needs nothing else; notebooks and pages display it
-    "A layer to play with in the page: its size, windows, products and sums, and the line that makes it."
-    pool, transposed = kind in ('max', 'avg'), kind == 'transposed'
-    pairs = dict(in_size=in_size, kernel_size=kernel_size, stride=stride, padding=padding,
-                 dilation=dilation, output_padding=output_padding)
-    pairs = {n: per_dim(n, v, 2, int('padding' not in n)) for n, v in pairs.items()}
-    singles = dict(in_channels=in_channels, out_channels=in_channels if pool else out_channels, groups=groups)
-    for n, v in singles.items(): per_dim(n, v, 1, 1)
-    size, k, s, p, d, extra = pairs.values()
-    out = transposed_out_size(size, k, s, p, extra, d) if transposed else out_size(size, k, s, p, d, pool and ceil_mode)
-    _check_layer(kind, pairs, singles, out, in_channels, out_channels, groups, ceil_mode, name)
-
-    settings = dict(kind=kind, size=pairs.pop('in_size')) | pairs | singles
-    settings |= dict(ceil_mode=ceil_mode, square=all(a == b for a, b in (size, *pairs.values())))
-    (h, w), pixels = (_as_bytes(image) if image is not None else
-                      ((28, 28), _static('digit.pgm').read_bytes()[-28*28:]))   # the bytes behind its header
-    data = dict(size=(h, w), bytes=b64encode(pixels).decode())
-    still = _still(size, out, windows(k, s, p, d, 2), transposed)
-    alt = still.partition('<title>')[2].partition('</title>')[0]
+# %% ../nbs/34_widgets.ipynb #cc19d3a7
+def _explorer(settings, data, name, still):
+    "The explorer's part of a page: a still picture, the settings and the image as data, and the script that replaces the picture"
+    alt = still.partition("<title>")[2].partition("</title>")[0]
     return Widget(f'{inlined("explore_conv.css")}<div class="explore-conv" data-name="{name}" '
                   f'data-settings="{escape(json.dumps(settings))}" data-image="{escape(json.dumps(data))}">'
                   f'<p>{alt}. Where scripts run, every setting can be changed here.</p>'
                   f'<img alt="{alt}" src="data:image/svg+xml;base64,{b64encode(still.encode()).decode()}"></div>'
                   f'{inlined("explore_conv.js")}')
+
+# %% ../nbs/34_widgets.ipynb #fae6b6ce
+def explore_conv(in_size: int | tuple = 28, # height and width of the input, 1 to 32 pixels
+                 kernel_size: int | tuple = 3, # of the window, 1 to 11
+                 stride: int | tuple = 1, # pixels that the window moves at each step, 1 to 8
+                 padding: int | tuple = 0, # zeros around the input, 0 to 8; if transposed, cut off the output
+                 dilation: int | tuple = 1, # distance between neighboring pixels of the window, 1 to 6
+                 output_padding: int | tuple = 0, # transposed only: pixels added behind
+                 kind: str = "conv", # or 'transposed', or the pools 'max' and 'avg'
+                 in_channels: int = 1, # 1 to 8; a pool has as many out
+                 out_channels: int = 1, # 1 to 8
+                 groups: int = 1, # sets of channels that do not see each other
+                 ceil_mode: bool = False, # pools only: let a last window hang over the edge
+                 image=None, # to look at, H×W, uint8 or floats from 0 to 1; None: a digit of MNIST
+                 name: str = "explore", # of its settings in the page's address: letters and digits
+                ) -> Widget: # HTML that needs nothing else; notebooks and pages display it
+    "A layer to play with in the page: its size, windows, products and sums, and the line that makes it"
+    if kind not in ("conv", "transposed", "max", "avg"):
+        raise ValueError(f"kind={shown(kind)}: give 'conv', 'transposed', 'max' or 'avg'")
+    if not (isinstance(name, str) and name.isalnum() and name.isascii()):
+        raise ValueError(f"name={shown(name)}: give letters and digits only")
+    pool, transposed = kind in ("max", "avg"), kind == "transposed"
+    pairs = dict(in_size=in_size, kernel_size=kernel_size, stride=stride, padding=padding,
+                 dilation=dilation, output_padding=output_padding)
+    pairs = {n: per_dim(n, v, 2, int("padding" not in n)) for n, v in pairs.items()}
+    singles = dict(in_channels=in_channels, out_channels=in_channels if pool else out_channels, groups=groups)
+    singles = {n: per_dim(n, v, 1, 1)[0] for n, v in singles.items()}
+    size, k, s, p, d, extra = pairs.values()
+    out = transposed_out_size(size, k, s, p, extra, d) if transposed else out_size(size, k, s, p, d, pool and ceil_mode)
+    _check_layer(kind, pairs, singles, out, ceil_mode)
+    settings = dict(kind=kind, size=pairs.pop("in_size")) | pairs | singles
+    settings |= dict(ceil_mode=bool(ceil_mode), square=all(a == b for a, b in (size, *pairs.values())))
+    (h, w), pixels = (_as_bytes(image) if image is not None else
+                      ((28, 28), _static("digit.pgm").read_bytes()[-28*28:]))  # the bytes behind its header
+    data = dict(size=(h, w), bytes=b64encode(pixels).decode())
+    return _explorer(settings, data, name, _still(size, out, windows(k, s, p, d, 2), transposed))
 
 # %% ../nbs/34_widgets.ipynb #3f9b9e73
 _matrix_style = """<style>
@@ -306,6 +314,7 @@ _matrix_style = """<style>
 @media(max-width:36rem){.cmx table.cmx-table{font-size:.7rem}}
 </style>"""
 
+# %% ../nbs/34_widgets.ipynb #d4f61b08
 def _strip(images, n_cols=12, gap=2):
     "Images N×H×W, uint8, in rows on grey, as the bytes of a PNG in base64, and its width in pixels"
     from PIL import Image
@@ -315,7 +324,7 @@ def _strip(images, n_cols=12, gap=2):
     for k, image in enumerate(images): page[(r := k // n_cols * (h + gap)):r + h, (c := k % n_cols * (w + gap)):c + w] = image
     file = io.BytesIO()
     Image.fromarray(page[:-gap, :-gap]).save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode(), page.shape[1] - gap
+    return b64encode(file.getvalue()).decode(), page.shape[1] - gap
 
 def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [0, 1]
                        targets: torch.Tensor, # true classes, N
@@ -323,12 +332,12 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
                        n: int = 24, # digits shown of each cell, at most
                       ) -> Widget: # plain HTML
     "A confusion matrix in which each number opens the digits that it counts"
-    x, targets, preds = [torch.as_tensor(t).cpu() for t in (x, targets, preds)]
-    cm = confusion_matrix(targets, preds)
-    if x.ndim != 4 or x.shape[1] != 1 or len(x) != len(targets):
+    x, n, cm = check_images(x, "x").cpu(), check_number("n", n, 1, whole=True), confusion_matrix(targets, preds)
+    targets, preds = [torch.as_tensor(t).cpu() for t in (targets, preds)]
+    if x.shape[1] != 1 or len(x) != len(targets):
         raise ValueError(f"x has the shape {tuple(x.shape)}; expected {len(targets):,} images, one for each target, as N×1×H×W.")
-    if x.is_floating_point(): x = (x.clamp(0, 1) * 255).round().byte()
-    key = hashlib.md5(cm.counts.numpy().tobytes()).hexdigest()[:8]
+    if x.dtype != torch.uint8: x = (x.float().clamp(0, 1) * 255).round().byte()
+    key = md5(cm.counts.numpy().tobytes()).hexdigest()[:8]
     most, classes = max(1, int(cm.mistakes.max())), range(len(cm.counts))
     opened = next(((i, j) for i, j, _ in cm.most_confused(1)), None)
 
@@ -336,11 +345,11 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
         "The cell of class i read as j"
         found = ((targets == i) & (preds == j)).nonzero().flatten()
         if not len(found): return "<td></td>"
-        shown, count = found[:n], f"{len(found)} {'digit' if len(found) == 1 else 'digits'}"
+        first, count = found[:n], f"{len(found)} {'digit' if len(found) == 1 else 'digits'}"
         what = f"{i} read as {j}: {count}"
-        png, width = _strip(x[shown, 0].numpy())
-        numbers = ", ".join(map(str, shown.tolist()))
-        which = f"the first {len(shown)}, numbers" if len(found) > n else "number" if len(found) == 1 else "numbers"
+        png, width = _strip(x[first, 0].numpy())
+        numbers = ", ".join(map(str, first.tolist()))
+        which = f"the first {len(first)}, numbers" if len(found) > n else "number" if len(found) == 1 else "numbers"
         tint = "" if i == j else f' style="background:rgba(230,120,0,{0.08 + 0.42 * len(found) / most:.2f})"'
         return (f'<td{tint}><details class="cmx-cell{" cmx-right" * (i == j)}" name="cmx-{key}"{" open" * ((i, j) == opened)}>'
                 f'<summary aria-label="{what}">{len(found)}</summary><div class="cmx-digits" tabindex="0" role="group" aria-label="{what}">'
