@@ -21,13 +21,14 @@ from torch import nn
 
 import mnist_cnn
 from mnist_cnn.data import Augment, Batches, load_tensors
-from mnist_cnn.evaluation import confusion_matrix, reliability
+from mnist_cnn.evaluation import confusion_matrix
 from mnist_cnn.exercises import Choice, Numbers, Trial
 from mnist_cnn.files import save_weights, unpack, write_idx
 from mnist_cnn.model import AllConvNet, SimpleCNN
 from mnist_cnn.recipes import Recipe, recipes
 from mnist_cnn.steps import FlatAdam
 from mnist_cnn.training import Epoch, History, Measure
+from mnist_cnn.uncertainty import reliability
 
 SECONDS, LOST, MEMORY = 10, 60, 16 * 2**30  # for a call; after which its process is given up; bytes that it may ask for
 CLEAR = TypeError, ValueError, OSError, FloatingPointError, NotImplementedError
