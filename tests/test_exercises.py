@@ -1,12 +1,48 @@
-"The fields under the exercises: their script judges as Python does, and each page has its own."
-import random, re
+"The fields under the exercises: their script judges as Python does, every wrong answer is rejected, and each page has its own."
+import html, json, random, re
 
 import pytest
 
-from mnist_cnn.exercises import Choice, Numbers, _look, _page, check, exercises
+from mnist_cnn.exercises import Choice, Numbers, Verdict, _look, _page
+from test_site import PAGES
 
-ALL = [(chapter, n, e) for chapter, them in exercises.items() for n, e in enumerate(them, 1)]
+
+def asked(cells):
+    "The exercises in a notebook's saved outputs: number or choice of each field, None for a trial"
+    found = []
+    for c in cells:
+        for o in c.get('outputs', []):
+            text = ''.join(o.get('data', {}).get('text/html', ''))
+            for m in re.finditer(r'<div class="mcx"(?: data-exercise="(.*?)")?><p>(.*?)</p>', text):
+                if m[1] is None: found.append(None); continue
+                held = json.loads(html.unescape(m[1]))
+                if 'options' in held: found.append(Choice(html.unescape(m[2]), dict(held['options'])))
+                else: found.append(Numbers(held['asks'], tuple(held['right']), held['within'], held['any_order'], tuple(map(tuple, held['hints']))))
+    return found
+
+
+BY_PAGE = {page: asked(cells) for page, cells in PAGES.items() if any('## Exercises' in ''.join(c['source']) for c in cells)}
+ALL = [(page, n, e) for page, them in BY_PAGE.items() for n, e in enumerate(them, 1) if e]
 NUMBERS, CHOICES = [[t for t in ALL if isinstance(t[2], kind)] for kind in (Numbers, Choice)]
+LESSONS = [page for page in BY_PAGE if page not in ('first', 'exercises')]
+
+
+def test_there_are_enough():
+    assert len(ALL) > 60 and all(len(BY_PAGE[page]) >= 5 for page in LESSONS), {page: len(them) for page, them in BY_PAGE.items()}
+
+
+@pytest.mark.parametrize('page, n, e', ALL, ids=[f'{p}-{n}' for p, n, _ in ALL])
+def test_wrong_answers_are_rejected(page, n, e):
+    "Numbers that are off by one, each hint, each wrong option: a checker that says yes to everything fails here"
+    if isinstance(e, Choice):
+        assert sum(not why for why in e.options.values()) == 1
+        assert all(e.fault(option) == why for option, why in e.options.items())
+        return
+    assert not e.fault(e.right)
+    for i, right in enumerate(e.right):
+        off = [*e.right[:i], right + max(1, 3 * e.within), *e.right[i + 1:]]
+        assert e.fault(off), off
+    for wrong, hint in e.hints: assert e.fault([wrong] * len(e.right)) == hint
 
 
 @pytest.fixture(scope='module')
@@ -15,7 +51,7 @@ def sheet(chromium):
     page = chromium.new_page()
     faults = []
     page.on('pageerror', lambda e: faults.append(str(e)))
-    page.set_content('<main>' + ''.join(f'<section id="{c}-{n}">{_page(e)}</section>' for c, n, e in ALL) + _look() + '</main>')
+    page.set_content('<main>' + ''.join(f'<section id="{c}-{n}">{_page(e, n, "")}</section>' for c, n, e in ALL) + _look() + '</main>')
     yield page
     page.close()
     assert not faults, faults
@@ -46,7 +82,7 @@ def test_the_field_judges_as_python_does(sheet):
         for i, r in enumerate(e.right):
             answers += [written(rng, [*e.right[:i], other, *e.right[i + 1:]]) for other in (r + 1, r + e.within/2, r + 2*e.within, *wrong)]
         for text in answers:
-            there, here = judged(sheet, chapter, n, text), repr(check(chapter, n, text))
+            there, here = judged(sheet, chapter, n, text), repr(Verdict(e.fault(text)))
             assert there == here, (chapter, n, text)
             tried, right = tried + 1, right + here.startswith('Right')
         assert judged(sheet, chapter, n, written(rng, e.right)).startswith('Right')
@@ -58,18 +94,17 @@ def test_each_option_says_what_python_says(sheet):
         for option in e.options:
             box = sheet.locator(f'#{chapter}-{n}')
             box.get_by_role('button', name=option, exact=True).click()
-            assert box.locator('output').inner_text() == repr(check(chapter, n, option))
+            assert box.locator('output').inner_text() == repr(Verdict(e.fault(option)))
             assert box.locator('.mcx').get_attribute('data-right') == ('no' if e.options[option] else 'yes')
 
 
-@pytest.mark.parametrize('chapter', exercises)
-def test_each_page_has_a_field_for_each_exercise(site, chapter):
-    "In the order of the book, each with its own; the one script that serves them all loads late."
-    html = (site/f'{chapter}.html').read_text(encoding='utf-8')
-    at = [html.find(_page(e)) for e in exercises[chapter]]
-    assert min(at) > 0 and at == sorted(at), at
-    scripts = [(site/name).read_text(encoding='utf-8') for name in re.findall(r'<script src="(widgets/[0-9a-f]+.js)" defer>', html)]
-    assert sum('.mcx[data-exercise]' in script for script in scripts) == 1 and '.mcx[data-exercise]' not in html
+@pytest.mark.parametrize('page', BY_PAGE)
+def test_each_page_has_a_field_for_each_exercise(site, page):
+    "Each with its own; the one script that serves them all loads late."
+    text = (site/f'{page}.html').read_text(encoding='utf-8')
+    assert text.count('class="mcx"') == len(BY_PAGE[page])
+    scripts = [(site/name).read_text(encoding='utf-8') for name in re.findall(r'<script src="(widgets/[0-9a-f]+.js)" defer>', text)]
+    assert sum('.mcx[data-exercise]' in script for script in scripts) == 1 and '.mcx[data-exercise]' not in text
 
 
 def test_a_person_answers_on_the_page(address, chromium):
@@ -86,11 +121,10 @@ def test_a_person_answers_on_the_page(address, chromium):
         assert page.url == f'{address}/conv.html'
 
 
-def test_an_answer_shows_what_it_prints_only_when_it_is_opened(address, chromium):
+def test_a_field_stays_in_sight_and_an_answer_is_closed(address, chromium):
     with chromium.new_page() as page:
-        page.goto(f'{address}/evaluation.html')
-        cell = page.locator('.cell', has_text='They overlap: by these two numbers').last
-        said = cell.get_by_text('They overlap: by these two numbers').last
-        assert not said.is_visible()
-        cell.locator('summary').click()
-        said.wait_for(state='visible')
+        page.goto(f'{address}/conv.html')
+        cell = page.locator('.cell', has=page.locator('.mcx')).first
+        assert cell.locator('.mcx').is_visible() and not cell.locator('pre').first.is_visible()
+        cell.locator('summary').first.click()
+        cell.locator('pre').first.wait_for(state='visible')

@@ -1,12 +1,10 @@
 "What a notebook cannot show of the package: its import, its layers, the wheel that people install."
-import ast, email, os, re, shutil, subprocess, sys, sysconfig, tarfile, venv, zipfile
+import ast, email, graphlib, os, re, shutil, subprocess, sys, sysconfig, tarfile, venv, zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = [["conv"], ["model"], ["data", "kernels"], ["training"], ["evaluation"], ["interpretation", "speed", "distributed", "playground"], ["cli"], ["exercises"]]
-RANK = {name: i for i, names in enumerate(LAYERS) for name in names}
 
 
 def python(code, **kwargs):
@@ -18,15 +16,6 @@ def test_import_is_quick_and_loads_no_torch():
     runs = [python(code, cwd=ROOT).stdout.split() for _ in range(3)]
     assert min(float(r[0]) for r in runs) < 0.2
     assert runs[0][1:] == ["False", "False"]
-
-
-@pytest.mark.parametrize("path", sorted(p for p in (ROOT / "mnist_cnn").glob("*.py") if not p.stem.startswith("_")), ids=lambda p: p.stem)
-def test_imports_run_one_way(path):
-    "A module imports, even inside a function, only what stands below it: conv ← model ← data ← training ← …"
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            name = ("mnist_cnn." if node.level else "") + (node.module or "")
-            if name.startswith("mnist_cnn."): assert RANK[name.split(".")[1]] < RANK[path.stem], f"{path.stem} imports {name}"
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +122,45 @@ def test_wheel_alone_without_a_network(wheel, tmp_path):
     assert run(command, "--version") == f"mnist-cnn {version()}\n"
     assert "test accuracy" in run(command, "evaluate", "w.pt")
     assert re.fullmatch(r"seven\.png: \d \(\d+\.\d%\)\n", run(command, "predict", "seven.png", "--weights", "w.pt"))
+
+
+# The rooms: which module imports which, from the modules themselves
+
+LOW = {"checks", "files", "kernels", "steps"}  # below the lessons, and knowing nothing of them
+
+
+def rooms():
+    "Of each module, the modules that it imports, also within functions; and the number of its notebook"
+    imports, numbers = {}, {}
+    for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")):
+        if made := re.search(r"#\| *default_exp (\w+)", path.read_text(encoding="utf-8")):
+            name = made[1]
+            tree = ast.parse((ROOT / "mnist_cnn" / f"{name}.py").read_text(encoding="utf-8"))
+            found = {n.module.removeprefix("mnist_cnn.") for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module and (n.level == 1 or n.module.startswith("mnist_cnn."))}
+            found |= {a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and (n.module == "mnist_cnn" or n.level == 1 and not n.module) for a in n.names}
+            imports[name], numbers[name] = found, int(path.name[:2])
+    return {name: found & imports.keys() for name, found in imports.items()}, numbers
+
+
+def test_imports_run_one_way():
+    "No circles: the modules can be put into an order in which each imports only what stands before it"
+    imports, _ = rooms()
+    assert len(imports) > 20
+    order = list(graphlib.TopologicalSorter(imports).static_order())
+    assert set(order) == set(imports)
+
+
+def test_a_lesson_needs_no_workshop():
+    "Modules of the lessons import each other and the low rooms; the low rooms import only low rooms"
+    imports, numbers = rooms()
+    for name, found in imports.items():
+        workshop = {m for m in found if numbers[m] >= 30 and m not in LOW}
+        if numbers[name] < 20: assert not workshop, (name, workshop)
+        if name in LOW: assert found <= LOW, (name, found)
+
+
+def test_a_module_for_each_notebook_of_its_name():
+    "But for the lesson on generalization, which makes the recipes"
+    for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")):
+        made = re.search(r"#\| *default_exp (\w+)", path.read_text(encoding="utf-8"))
+        if made: assert made[1] == {"generalization": "recipes"}.get(re.sub(r"^\d+[a-z]*_", "", path.stem), re.sub(r"^\d+[a-z]*_", "", path.stem))

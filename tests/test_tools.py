@@ -34,7 +34,7 @@ CONV = (cell('markdown', '# Sizes\n\n> What comes out'), cell('code', '#| defaul
         cell('code', 'from IPython.display import HTML'),
         cell('code', 'HTML("<b>bold</b>")', [output(text_html='<b>bold</b>')]))
 INDEX = (cell('markdown', '# A project\n\n> Of little notebooks'),
-         cell('markdown', 'See [sizes](01_conv.ipynb#out_size) ![a square](images/square.svg)'),
+         cell('markdown', 'See [sizes](01_conv.ipynb) ![a square](images/square.svg)'),
          cell('code', '1 + 1', [output(text_plain='2')]))
 
 
@@ -96,8 +96,6 @@ def no_outputs(p): write(p/'nbs/02_bare.ipynb', *(cell('code', f'x = {i}') for i
 def import_amid(p): write(p/'nbs/03_mixed.ipynb', cell('code', 'import math\nx = math.pi'))
 
 def half_folded(p): write(p/'nbs/04_fold.ipynb', cell('code', '#| code-fold: true\n1'))
-def open_answer(p):
-    write(p/'nbs/05_answer.ipynb', {**cell('code', '#| code-fold: true\n#| code-summary: "Answer"\n1'), 'metadata': {'jupyter': {'source_hidden': True}}})
 
 
 @pytest.mark.parametrize('faults', [
@@ -106,7 +104,7 @@ def open_answer(p):
      (stale_readme, 'README.md', 'python tools/readme.py'), (unclean, 'nbs/01_conv.ipynb', 'nbdev-clean'),
      (orphan, 'mnist_cnn/old.py', 'git rm mnist_cnn/old.py'),
      (import_amid, 'nbs/03_mixed.ipynb', 'give the import a cell of its own'),
-     (half_folded, 'nbs/04_fold.ipynb', 'python tools/fold.py'), (open_answer, 'nbs/05_answer.ipynb', 'python tools/fold.py'),
+     (half_folded, 'nbs/04_fold.ipynb', 'python tools/fold.py'),
      (error, 'nbs/01_error.ipynb', 'nbdev-test nbs/01_error.ipynb --save'),
      (no_outputs, 'nbs/02_bare.ipynb', 'nbdev-test nbs/02_bare.ipynb --save')]], ids=['changed', 'all-else'])
 def test_out_of_step(project, faults):
@@ -123,7 +121,7 @@ def test_out_of_step(project, faults):
 
 def test_fold(project):
     "The command that the check names for half folded cells mends them, and leaves a clean notebook."
-    half_folded(project), open_answer(project)
+    half_folded(project)
     assert run(project, 'tools/fold.py').returncode == 0
     done = run(project, 'tools/check.py')
     assert done.returncode == 0, done.stderr
@@ -133,7 +131,7 @@ def test_readme(project):
     "README.md holds the front page, with links that lead from the project's root."
     text = (project/'README.md').read_text()
     assert text.startswith('# A project\n\n> Of little notebooks\n')
-    assert '[sizes](nbs/01_conv.ipynb#out_size)' in text and '![a square](nbs/images/square.svg)' in text
+    assert '[sizes](nbs/01_conv.ipynb)' in text and '![a square](nbs/images/square.svg)' in text
     assert '```python\n1 + 1\n```\n\n    2' in text
 
 
@@ -141,7 +139,7 @@ def test_sound_site(project):
     "A sound site builds."
     done = run(project, 'tools/docs.py', '--renderer', 'smalldocs')
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in (project/'_docs').glob('*.html')} == {'conv.html', 'index.html'}
+    assert {p.name for p in (project/'_docs').glob('*.html')} == {'conv.html', 'index.html', 'reference_conv.html'}
 
 
 def test_faulty_site(project):
@@ -184,7 +182,7 @@ def test_quarto(project, tmp_path):
     assert 'with quarto' in done.stdout
     calls = [json.loads(line) for line in log.read_text().splitlines()]
     assert any(c[0] == 'render' for c in calls)
-    assert {p.name for p in (tmp_path/'out').glob('*.html')} == {'conv.html', 'index.html'}
+    assert {p.name for p in (tmp_path/'out').glob('*.html')} == {'conv.html', 'index.html', 'reference_conv.html'}
     page = (project/'_proc/01_conv.ipynb').read_text()
     assert 'text/html' not in page and '{=html}' in page and '[source]' not in page and '](/' not in page
     assert (project/'_proc/styles.css').exists() and (project/'_proc/quarto.scss').exists()
