@@ -88,9 +88,19 @@ def test_double_size(open_page, page):
         assert tab.evaluate('document.scrollingElement.scrollWidth') <= 640, letters
 
 
-def test_calm(open_page):
+@pytest.fixture
+def calm(chromium, address):
+    "A tab in a browser whose system asks for calm (Playwright's own way does not reach SVG pictures)."
+    from tools.shots import launch
+    browser = launch(types.SimpleNamespace(chromium=chromium.browser_type), '--force-prefers-reduced-motion')
+    yield browser.new_page(base_url=address, viewport={'width': 1200, 'height': 900}, reduced_motion='reduce')
+    browser.close()
+
+
+def test_calm(calm):
     "Where the reader's system asks for calm, moving pictures stand still and nothing glides."
-    tab = open_page('conv', reduced_motion='reduce')
+    tab = calm
+    tab.goto('/conv.html', wait_until='networkidle')
     moving = tab.locator('main img[src$=".svg"]').filter(visible=True)
     for img in moving.all():
         if '<animate' not in (text := tab.request.get(img.evaluate('i => i.src')).text()) and 'animation:' not in text: continue
@@ -99,7 +109,7 @@ def test_calm(open_page):
         first = img.screenshot()
         tab.wait_for_timeout(1500)
         assert img.screenshot() == first, img.get_attribute('src')
-    tab = open_page('playground', reduced_motion='reduce')
+    tab.goto('/playground.html', wait_until='networkidle')
     assert tab.locator('.mcp-fill').first.evaluate('e => getComputedStyle(e).transitionDuration') in ('0s', '1e-05s')
     assert tab.evaluate('getComputedStyle(document.documentElement).scrollBehavior') == 'auto'
 

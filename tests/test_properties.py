@@ -13,7 +13,7 @@ from torch import nn
 from mnist_cnn.conv import find_conv, out_size, receptive_field, transposed_out_size
 from mnist_cnn.data import Batches, prepare_image
 from mnist_cnn.evaluation import accuracy_interval, confusion_matrix
-from mnist_cnn.checkpoint import Checkpoint, _random_states, _set_random_states
+from mnist_cnn.checkpoint import Checkpoint, _set_random_states
 from mnist_cnn.files import load_weights, save_weights
 from mnist_cnn.training import fit
 

@@ -13,10 +13,10 @@ ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--d
         '--no-first-run']
 
 
-def launch(playwright):
-    "The system's Chromium, else Playwright's own."
+def launch(playwright, *more):
+    "The system's Chromium, else Playwright's own, with more arguments."
     found = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-    return playwright.chromium.launch(executable_path=found, args=ARGS)
+    return playwright.chromium.launch(executable_path=found, args=[*ARGS, *more])
 
 
 def main():
