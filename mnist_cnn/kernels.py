@@ -141,20 +141,25 @@ def _is_whole(data):
     at, size, n = (int.from_bytes(data[i:i + k], sys.byteorder) for i, k in ((40, 8), (58, 2), (60, 2)))
     return len(data) >= at + size * n
 
+def _checked(fd, path):
+    "The library that was opened as `fd`, if it is ours, whole and the one that was checked when it was made; else None"
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH): return None
+    with open(fd, "rb", closefd=False) as f: data = f.read(found.st_size)
+    if not _is_whole(data) or path.with_suffix(".sha256").read_bytes() != hashlib.sha256(data).hexdigest().encode(): return None
+    # loaded by its descriptor where the system allows, so that it is the very file that was checked
+    return _open(f"/proc/self/fd/{fd}" if os.path.exists(f"/proc/self/fd/{fd}") else path)
+
 def _kept_library(path):
-    "The library in the file `path`, if it is ours, whole and the one that was checked when it was made; else None"
+    "The library in the file `path`, or None if there is none that may be loaded"
     try: fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError: return None
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH): return None
-        with open(fd, "rb", closefd=False) as f: data = f.read(found.st_size)
-        digest = path.with_suffix(".sha256").read_bytes()
-        if not _is_whole(data) or digest != hashlib.sha256(data).hexdigest().encode(): return None
-        # loaded by its descriptor where the system allows, so that it is the very file that was checked
-        return _open(f"/proc/self/fd/{fd}" if os.path.exists(f"/proc/self/fd/{fd}") else path)
-    except OSError: return None
-    finally: os.close(fd)
+    lib = None
+    try: lib = _checked(fd, path)
+    except OSError: pass
+    finally:
+        if lib is None: os.close(fd)  # else it stays open: the loader takes two libraries of one name for the same, and the name holds its number
+    return lib
 
 def _define(convs, sizes):
     "What the compiler is told of the sizes"

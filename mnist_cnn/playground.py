@@ -201,5 +201,5 @@ def playground(model: nn.Module | None = None, # trained: an `nn.Sequential` of 
     data = {"layers": layers, "lengths": lengths, "states": states, "classes": classes, "mean": mean, "std": std, "folded": bool(folded),
             "digits": [{"label": c, "pixels": base64.b64encode(d.numpy().tobytes()).decode()} for c, d in digits]}
     data = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return Widget(f'<div class="mnist-cnn-playground">{_still(twin, digits[0][1], classes)}<script type="application/json">{data}</script></div>'
+    return Widget(f'<div class="mnist-cnn-playground"{"" if folded else " data-whole"}>{_still(twin, digits[0][1], classes)}<script type="application/json">{data}</script></div>'
                   f'{inlined("playground.css")}{inlined("playground.js")}')

@@ -76,6 +76,25 @@ def test_without_a_folder_to_write_to(tmp_path):
     assert ask(XDG_CACHE_HOME="", HOME=str(file)) == "made 55338"
 
 
+TWO = """
+import torch
+from torch import nn
+from mnist_cnn.kernels import flat_weights, fused
+from mnist_cnn.model import SimpleCNN
+other = nn.Sequential(nn.Conv2d(1, 8, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(1152, 10))
+x = torch.rand(9, 1, 28, 28)
+for model in (SimpleCNN(), other, SimpleCNN()):
+    with torch.no_grad(): print((fused(model).logits(flat_weights(model.parameters()), x) - model(x)).abs().max().item() < 1e-4)
+"""
+
+
+def test_two_networks_from_the_cache(tmp_path):
+    "Each has its own library, when they are compiled and when they are found"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", TWO], capture_output=True, text=True, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)})
+        assert done.stdout.split() == ["True"] * 3, done.stdout + done.stderr
+
+
 # What others may have put into the cache is not run
 
 PLANTED = """
