@@ -313,6 +313,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'mnist_cnn.kernels.Fused.gradient': ('kernels.html#fused.gradient', 'mnist_cnn/kernels.py'),
                                    'mnist_cnn.kernels.Fused.logits': ('kernels.html#fused.logits', 'mnist_cnn/kernels.py'),
                                    'mnist_cnn.kernels.Unfit': ('kernels.html#unfit', 'mnist_cnn/kernels.py'),
+                                   'mnist_cnn.kernels._checked': ('kernels.html#_checked', 'mnist_cnn/kernels.py'),
                                    'mnist_cnn.kernels._compile': ('kernels.html#_compile', 'mnist_cnn/kernels.py'),
                                    'mnist_cnn.kernels._compiler': ('kernels.html#_compiler', 'mnist_cnn/kernels.py'),
                                    'mnist_cnn.kernels._conv_plan': ('kernels.html#_conv_plan', 'mnist_cnn/kernels.py'),
