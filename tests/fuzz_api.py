@@ -35,15 +35,15 @@ CLEAR = TypeError, ValueError, OSError, FloatingPointError, NotImplementedError
 N = 6
 
 RECORDS = "made by the functions, not by users"
-LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.ConfusionMatrix evaluation.Reliability evaluation.McNemar interpretation.TopPatches interpretation.Components speed.TimedRun "
+LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.ConfusionMatrix uncertainty.Reliability uncertainty.McNemar interpretation.TopPatches interpretation.Components speed.TimedRun "
                             "speed.SpeedRun speed.Compared recipes.Run training.Score training.Epoch summary.LayerRow summary.Summary exercises.Verdict exercises.Question checkpoint.Stopped kernels.Unfit "
-                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS distributed.Together speed.Rates kernels.check_sizes".split(), RECORDS),
+                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS diagnosis.Layer diagnosis.Diagnosis distributed.Together speed.Rates kernels.check_sizes".split(), RECORDS),
             **dict.fromkeys("cli.make_parser cli.train cli.evaluate cli.predict cli.study cli.export cli.speedrun cli.bench cli.main".split(), "the command line has tests of its own"),
             **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run "
                             "playground.classic_run distributed.process_group".split(), "measures, trains for long or starts processes")}
 CHANGES = {"training.set_seed", "training.fit", "training.lr_range", "recipes.run_recipe", "evaluation.noisy", "model.SimpleCNN", "model.AllConvNet", "model.plain_cnn", "files.load_weights", "evaluation.covered",
            "model.AllConvNet.forward", "steps.optimizer_for", "steps.FlatAdam", "exercises.ask", "recipes.Recipe.fit"}  # what a call of these that succeeds may change
-UNKNOWN = {"evaluation.reliability", "evaluation.ConfusionMatrix.recall"}  # NaN where there is nothing to count, as documented
+UNKNOWN = {"uncertainty.reliability", "evaluation.ConfusionMatrix.recall"}  # NaN where there is nothing to count, as documented
 
 
 # What is good
@@ -90,13 +90,14 @@ GOOD = {
     "data.Augment.__call__": dict(self=Augment, x=floats, generator=torch.Generator), "data.Augment.positions": dict(self=Augment, n=chosen(2), height=chosen(28), width=chosen(28), generator=torch.Generator),
     "data.Batches.with_bs": dict(self=batches, bs=chosen(2)), "data.Batches.pixels": dict(self=batches, x=x),
     "evaluation.accuracy": dict(model=model, batches=batches), "evaluation.accuracy_interval": dict(accuracy=chosen(0.9), n=chosen(100)), "evaluation.predict": dict(model=model, x=x),
-    "evaluation.confusion_matrix": dict(targets=y, preds=y), "evaluation.mistakes": dict(probs=probs, targets=y), "evaluation.disputed": dict(probs=lambda: torch.stack([probs(), probs()]), targets=y),
-    "evaluation.reliability": dict(probs=probs, targets=y), "evaluation.with_temperature": dict(probs=probs, temperature=chosen(2.)), "evaluation.fit_temperature": dict(probs=probs, targets=lambda: probs().argmax(1) * (torch.arange(N) > 1)),
-    "evaluation.shifted": dict(x=x), "evaluation.mcnemar": dict(targets=y, preds_a=y, preds_b=y), "evaluation.rotated": dict(x=x, degrees=chosen(10)), "evaluation.scaled": dict(x=x, factor=chosen(1.1)),
+    "evaluation.confusion_matrix": dict(targets=y, preds=y), "evaluation.mistakes": dict(probs=probs, targets=y), "uncertainty.disputed": dict(probs=lambda: torch.stack([probs(), probs()]), targets=y),
+    "uncertainty.reliability": dict(probs=probs, targets=y), "uncertainty.with_temperature": dict(probs=probs, temperature=chosen(2.)), "uncertainty.fit_temperature": dict(probs=probs, targets=lambda: probs().argmax(1) * (torch.arange(N) > 1)),
+    "evaluation.check_scored": dict(probs=probs, targets=y), "diagnosis.diagnose": dict(model=model, batches=batches, n_steps=chosen(2)),
+    "evaluation.shifted": dict(x=x), "uncertainty.mcnemar": dict(targets=y, preds_a=y, preds_b=y), "evaluation.rotated": dict(x=x, degrees=chosen(10)), "evaluation.scaled": dict(x=x, factor=chosen(1.1)),
     "evaluation.blurred": dict(x=x, sigma=chosen(1.)), "evaluation.noisy": dict(x=x, sd=chosen(0.1)), "evaluation.covered": dict(x=x, side=chosen(5)),
     "evaluation.robustness": dict(models=lambda: [model()], x=x, targets=y, distort=chosen(lambda x, amount: x), amounts=chosen([1, 2])),
     "evaluation.ConfusionMatrix.most_confused": dict(self=lambda: confusion_matrix(y(), y().flip(0))), "evaluation.ConfusionMatrix.plot": dict(self=lambda: confusion_matrix(y(), y())),
-    "evaluation.Reliability.plot": dict(self=lambda: reliability(probs(), y())),
+    "uncertainty.Reliability.plot": dict(self=lambda: reliability(probs(), y())),
     "exercises.Numbers": dict(asks=chosen("a size"), right=chosen((3,))), "exercises.Choice": dict(asks=chosen("one"), options=chosen({"a": "", "b": "no"})), "exercises.Trial": dict(asks=chosen("a"), test=chosen(lambda a: "")),
     "exercises.Numbers.fault": dict(self=lambda: Numbers("a size", (3,)), answer=chosen(3)), "exercises.Choice.fault": dict(self=lambda: Choice("one", {"a": "", "b": "no"}), answer=chosen("a")),
     "exercises.Trial.fault": dict(self=lambda: Trial("a", lambda a: ""), answer=chosen(3)), "exercises.ask": dict(number=chosen(1), kind=lambda: Numbers("a size", (3,)), answer=chosen(3)),
@@ -111,7 +112,7 @@ GOOD = {
     "interpretation.top_patches": dict(model=model, x=floats, layer=chosen("conv2"), n=chosen(2)), "interpretation.saliency": dict(model=model, x=floats, targets=y),
     "interpretation.integrated_gradients": dict(model=model, x=floats, targets=y, n_steps=chosen(4)), "interpretation.grad_cam": dict(model=model, x=floats, targets=y, layer=chosen("conv2")),
     "interpretation.occlusion": dict(model=model, x=floats, targets=y), "interpretation.principal_components": dict(features=lambda: floats().flatten(1)),
-    "interpretation.shift_error": dict(f=lambda: nn.Conv2d(1, 2, 3, padding=1), x=floats, right=chosen(2)),
+    "position.shift_error": dict(f=lambda: nn.Conv2d(1, 2, 3, padding=1), x=floats, right=chosen(2)),
     "kernels.plan": dict(model=model), "kernels.flat_weights": dict(params=lambda: list(model().parameters())), "kernels.fused": dict(model=model),
     "model.n_params": dict(model=model), "model.plain_cnn": dict(channels=chosen((4, 4))), "model.SimpleCNN.forward": dict(self=SimpleCNN, x=floats), "model.AllConvNet.forward": dict(self=AllConvNet, x=floats),
     "playground.playground": dict(model=model),
@@ -335,7 +336,7 @@ def setups():
 def _setups():
     faults = [f"{name}: no good arguments are known; put it into GOOD or LEFT_OUT" for name in functions()[1]]
     for name, f in functions()[0].items():
-        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory():
             warnings.simplefilter("ignore")
             try:
                 given, _ = arguments(name, random.Random(0), 0)
