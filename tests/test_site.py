@@ -8,15 +8,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(ROOT.glob('nbs/[!_]*.ipynb'), key=lambda p: (p.stem != 'index', p.name))
 PAGES = {re.sub(r'^\d+[a-z]*_', '', p.stem): json.loads(p.read_text(encoding='utf-8'))['cells'] for p in NOTEBOOKS}
+REFERENCE = [f'reference_{p.stem}' for p in sorted(ROOT.glob('mnist_cnn/[!_]*.py'))]
 PICTURES = {'image/png', 'image/jpeg', 'image/svg+xml'}
 
 
 def documented():
-    "The public functions that pages document, with the address of each."
+    "The public functions and classes, with the address of each on its module's reference page."
     spec = importlib.util.spec_from_file_location('_modidx', ROOT/'mnist_cnn/_modidx.py')
     spec.loader.exec_module(mod := importlib.util.module_from_spec(spec))
-    names = {k.split('.')[-1]: v[0] for syms in mod.d['syms'].values() for k, v in syms.items() if k.count('.') == 2}
-    return {k: v for k, v in names.items() if not k.startswith('_')}
+    names = [k.split('.')[1:] for syms in mod.d['syms'].values() for k in syms if k.count('.') == 2]
+    return {name: f'reference_{module}.html#{name.lower()}' for module, name in names if not name.startswith('_')}
 
 
 @pytest.fixture
@@ -138,16 +139,16 @@ def test_reading_order(tab):
             seen.append(urlsplit(tab.url).path)
             link.click()
             tab.wait_for_load_state()
-    there = [f'/{p}.html' for p in PAGES]
+    there = [f'/{p}.html' for p in (*PAGES, *REFERENCE)]
     assert seen == there[:-1] + there[:0:-1]
     assert tab.faults == []
 
 
 def test_sidebar(tab):
-    "The sidebar names every chapter in order."
+    "The sidebar names every chapter, then every module's reference, in order."
     tab.goto('/index.html')
     links = tab.locator('#quarto-sidebar a.sidebar-link')
-    assert [urlsplit(a.get_attribute('href')).path.split('/')[-1] for a in links.all()] == [f'{p}.html' for p in PAGES]
+    assert [urlsplit(a.get_attribute('href')).path.split('/')[-1] for a in links.all()] == [f'{p}.html' for p in (*PAGES, *REFERENCE)]
     assert all(t.strip() for t in links.all_inner_texts())
 
 
@@ -225,5 +226,5 @@ def test_llms(site):
     "`llms.txt` lists every page in order, each with what it is about, and every copy it names is there."
     lines = (site/'llms.txt').read_text(encoding='utf-8').partition('\n- ')[2].splitlines()
     names = [re.search(r'\]\((.+?)\.llms\.md\): \S', l)[1] for l in lines]
-    assert names == list(PAGES)
+    assert names == [*PAGES, *REFERENCE]
     assert all((site/f'{n}.llms.md').is_file() for n in names)
