@@ -1,5 +1,5 @@
 "What tools/check.py finds, what tools/readme.py writes and how tools/docs.py calls Quarto, on a small project of its own."
-import json, os, shutil, stat, subprocess, sys
+import http.client, json, os, re, shutil, stat, subprocess, sys, threading
 from pathlib import Path
 
 import pytest
@@ -186,3 +186,31 @@ def test_quarto(project, tmp_path):
     page = (project/'_proc/01_conv.ipynb').read_text()
     assert 'text/html' not in page and '{=html}' in page and '[source]' not in page and '](/' not in page
     assert (project/'_proc/styles.css').exists() and (project/'_proc/quarto.scss').exists()
+
+
+def test_server(tmp_path):
+    "The server of the site gives the files of its folder, and nothing that a link or an odd address leads to outside."
+    from tools.docs import serve
+    (site := tmp_path/'site').mkdir()
+    (site/'page.html').write_text('a page')
+    (tmp_path/'secret.html').write_text('a secret')
+    for name, target in ('out.html', tmp_path/'secret.html'), ('folder', tmp_path), ('within.html', site/'page.html'), ('circle.html', site/'circle.html'):
+        (site/name).symlink_to(target)
+    def status(address):
+        request = http.client.HTTPConnection('127.0.0.1', server.server_port)
+        request.request('GET', address)
+        return request.getresponse().status
+    with serve(site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert [status(a) for a in ('/page.html', '/within.html')] == [200, 200]
+        assert {a: status(a) for a in ('/out.html', '/folder/secret.html', '/circle.html', '/%00', '/a%00.html', '/../secret.html', f'/{"x" * 5000}')
+                if status(a) != 404} == {}
+        server.shutdown()
+
+
+def test_workflows():
+    "Every action stands under the commit that was looked at, and no package comes from whichever of two indexes has the higher version."
+    text = ''.join(f.read_text(encoding='utf-8') for f in ROOT.glob('.github/workflows/*.yml'))
+    used = re.findall(r'uses: (.+)', text)
+    assert len(used) >= 10 and not [u for u in used if not re.fullmatch(r'[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+', u)]
+    assert 'extra-index-url' not in text.lower().replace('_', '-')

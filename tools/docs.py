@@ -39,11 +39,14 @@ def shown(path):
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    "A file server that prints no line for each request, and sends text compressed, as hosts of websites do."
+    "A file server that prints no line for each request, sends text compressed, as hosts of websites do, and nothing from outside its folder."
     def log_message(self, *args): pass
 
     def send_head(self):
         path = Path(self.translate_path(self.path))
+        try: inside = path.resolve(strict=True).is_relative_to(Path(self.directory).resolve())  # where a link leads
+        except (OSError, RuntimeError, ValueError): inside = False  # no such file, or a name that none can have
+        if not inside: return self.send_error(404)
         if path.is_dir() and self.path.endswith('/'): path /= 'index.html'
         if not path.is_file() or path.suffix not in TEXT or 'gzip' not in self.headers.get('Accept-Encoding', ''): return super().send_head()
         data = gzip.compress(path.read_bytes(), 6)

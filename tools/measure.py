@@ -59,7 +59,9 @@ def screens(site, names):
         tab = launch(pw).new_page(viewport={'width': 1280, 'height': 900})
         for name in names:
             page = re.sub(r'^\d+[a-z]*_', '', name)
-            tab.goto(f'http://127.0.0.1:{server.server_port}/{page}.html', wait_until='load')
+            tab.goto(f'http://127.0.0.1:{server.server_port}/{page}.html')
+            tab.evaluate('document.querySelectorAll("img").forEach(i => i.loading = "eager")')  # the pictures that wait for the reader
+            tab.wait_for_function('[...document.images].every(i => i.complete)')
             yield name, round(tab.evaluate('document.documentElement.scrollHeight') / 900, 1)
         server.shutdown()
 
