@@ -6,7 +6,7 @@
 __all__ = ['SCHEMA', 'checksum', 'read_checkpoint', 'Stopped', 'Checkpoint']
 
 # %% ../nbs/33_checkpoint.ipynb #23ea3385
-import hashlib, math, os, random, signal, threading, warnings
+import copy, hashlib, math, os, random, signal, threading, warnings
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -70,7 +70,7 @@ def checksum(batches, # `Batches`, or anything else
 _most = 2**40  # larger than any number of epochs, batches or steps that a run may have
 
 def _whole(least, most=_most): return lambda v: type(v) is int and least <= v <= most
-def _finite(v): return type(v) in (int, float) and math.isfinite(v)
+def _finite(v): return type(v) is float and math.isfinite(v) or _whole(-_most)(v)
 def _plain(v): return v is None or type(v) in (bool, str, int) or type(v) is float or type(v) in (list, tuple) and all(map(_plain, v))
 def _settings(v): return type(v) is dict and all(type(k) is str and _plain(w) for k, w in v.items())
 def _accuracy(v): return v is None or _finite(v) and 0 <= v <= 1
@@ -95,9 +95,10 @@ def _numpy(v):
 
 def _python(v):
     "Is `v` a state of Python's generator?"
+    if type(v) is not tuple or len(v) != 3 or type(v[0]) is not int or type(v[1]) is not tuple or not all(map(_whole(0), v[1])): return False
     try: random.Random().setstate(v)
     except (TypeError, ValueError, OverflowError): return False
-    return v[1][-1] in range(625)
+    return v[1][-1] <= 624 and (v[2] is None or _finite(v[2]))
 
 def _torch(v):
     "Is `v` a state of torch's generator on the cpu?"
@@ -114,13 +115,13 @@ def _random(v):
 
 def _middle(v):
     "Is `v` a place within an epoch, or None, the end of one?"
-    return v is None or (type(v) is dict and set(v) == {"batch", "n", "total", "seconds", "begun"} and _whole(0)(v["batch"])
-                         and _whole(0)(v["n"]) and _finite(v["total"]) and _finite(v["seconds"]) and _random(v["begun"]))
+    return v is None or (type(v) is dict and set(v) == {"batch", "n", "total", "seconds", "begun"} and _whole(1)(v["batch"])
+                         and _whole(1)(v["n"]) and _finite(v["total"]) and _finite(v["seconds"]) and _random(v["begun"]))
 
 def _run(v): return _settings(v) and _whole(0)(v.get("n_epochs")) and _whole(1)(v.get("batches"))
 def _states(v): return type(v) is dict and all(type(k) is str and _tensors(w) for k, w in v.items())
 
-SCHEMA = {"model": _tensors, "opt": lambda v: type(v) is dict, "history": _history, "run": _run, "made_with": _settings,
+SCHEMA = {"model": _tensors, "opt": lambda v: type(v) is dict, "history": _history, "run": _run, "made_with": lambda v: _settings(v) and type(v.get("step", "")) is str,
           "random": _random, "middle": _middle, "callbacks": _states}
 
 def read_checkpoint(path: str | os.PathLike, # a file of `Checkpoint`
@@ -141,12 +142,7 @@ def _check_opt(state, opt, path):
     "Raise a `ValueError` unless `state`, read from `path`, is one of `opt`"
     fault = ValueError(f"{path}: its optimizer's state does not fit {type(opt).__name__}; start again without resume.")
     if not isinstance(opt, FlatAdam):
-        if set(state) != {"state", "param_groups"} or type(state["state"]) is not dict: raise fault
-        params = [p for group in opt.param_groups for p in group["params"]]
-        for i, kept in state["state"].items():
-            if not _whole(0, len(params) - 1)(i) or type(kept) is not dict: raise fault
-            for v in kept.values():
-                if isinstance(v, torch.Tensor) and not (_dense(v) and v.shape in ((), params[i].shape) and v.isfinite().all()): raise fault
+        if not _rehearsed(state, opt): raise fault
         return
     if set(state) != {"n_steps", "mean", "square"} or not _whole(0)(state["n_steps"]): raise fault
     for name in ("mean", "square"):
@@ -154,6 +150,31 @@ def _check_opt(state, opt, path):
         for t, p in zip(state[name], opt.params):
             if not _dense(t) or t.shape != p.shape or t.dtype != p.dtype or not t.isfinite().all(): raise fault
     if any((t < 0).any() for t in state["square"]): raise fault
+
+def _same_groups(saved, now):
+    "Do the groups of an optimizer's state have the settings of its own, but for rates that a schedule may move?"
+    def same(k, v, w):
+        if type(v) in (list, tuple) and type(w) in (list, tuple): return len(v) == len(w) and all(same(k, a, b) for a, b in zip(v, w))
+        moves = type(w) is float and (k == "lr" and _finite(v) and v >= 0 or 0 <= w < 1 and _finite(v) and 0 <= v < 1)
+        return moves or type(v) is type(w) and not isinstance(v, torch.Tensor) and v == w
+    return type(saved) is list and len(saved) == len(now) and all(
+        type(g) is dict and set(g) == set(h) and all(same(k, g[k], h[k]) for k in h) for g, h in zip(saved, now))
+
+def _rehearsed(state, opt):
+    "Can a copy of `opt` take a step from this state, with no gradient, and stay finite?"
+    if set(state) != {"state", "param_groups"} or not _same_groups(state["param_groups"], opt.state_dict()["param_groups"]): return False
+    params = [p for group in opt.param_groups for p in group["params"]]
+    if type(state["state"]) is not dict or not all(_whole(0, len(params) - 1)(i) and type(s) is dict for i, s in state["state"].items()): return False
+    copies = [torch.nn.Parameter(p.detach().clone()) for p in params]
+    trial = copy.deepcopy(opt, {id(p): c for p, c in zip(params, copies)})
+    for c in copies: c.grad = torch.zeros_like(c)
+    try:
+        trial.load_state_dict(copy.deepcopy(state))
+        trial.step()
+    except Exception: return False  # whatever PyTorch makes of a state that is not its own
+    kept = [t for s in trial.state.values() for t in s.values() if isinstance(t, torch.Tensor)]
+    fits = all(t.ndim == 0 or t.shape == p.shape for p, s in trial.state.items() for t in s.values() if isinstance(t, torch.Tensor))
+    return fits and all(_dense(t.cpu()) and t.isfinite().all() for t in kept + [c.data for c in copies])
 
 # %% ../nbs/33_checkpoint.ipynb #845e3446
 class Stopped(KeyboardInterrupt):
@@ -238,9 +259,14 @@ class Checkpoint:
         "Set model, optimizer, history and random numbers to what the file holds"
         state = self.state
         _check_opt(state["opt"], loop.opt, self.path)
+        places = [state["random"], *([state["middle"]["begun"]] if state["middle"] else [])]
+        if any(len(r["batches"]) != len(_generators(loop.train)) for r in places):
+            raise ValueError(f"{self.path}: its batches drew their random numbers in another way; start again without resume.")
         self._same_step(loop, state["made_with"].get("step"))
         if loop.group.rank == 0: self._warn_of_rounding(loop)
-        for c in _with_state(loop): c.load_state_dict(state["callbacks"][type(c).__name__])
+        for c in _with_state(loop):
+            try: c.load_state_dict(state["callbacks"][type(c).__name__])
+            except Exception as e: raise ValueError(f"{self.path}: the state of its {type(c).__name__} is damaged ({e}); start again without resume.") from None
         loop.opt.load_state_dict(state["opt"])
         loop.model.load_state_dict(state["model"])
         loop.history.epochs += [Epoch(*e) for e in state["history"]]
