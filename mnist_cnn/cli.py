@@ -314,12 +314,12 @@ def _study_file(path, validate):
     from mnist_cnn.files import read_json
     measured = "validation" if validate else "test"
     if path is None or not path.exists():
-        return {"measured on": measured, "trained on": "the first five sixths of the training set" if validate else "the training set", "recipes": {}}
+        return {"measured_on": measured, "trained_on": "the first five sixths of the training set" if validate else "the training set", "recipes": {}}
     found = read_json(path, "a file of results, as `mnist-cnn study` writes it")
-    if found.get("measured on") not in ("validation", "test") or type(found.get("recipes")) is not dict or not all(map(_is_entry, found["recipes"].values())):
+    if found.get("measured_on") not in ("validation", "test") or type(found.get("recipes")) is not dict or not all(map(_is_entry, found["recipes"].values())):
         raise ValueError(f"{path}: is not a file of results, as `mnist-cnn study` writes it; give another file.")
-    if found["measured on"] != measured:
-        raise ValueError(f"{path}: holds results on the {found['measured on']} set, not on the {measured} set; give another file.")
+    if found["measured_on"] != measured:
+        raise ValueError(f"{path}: holds results on the {found['measured_on']} set, not on the {measured} set; give another file.")
     return found
 
 def _entry(found, name, recipe, path):
@@ -335,7 +335,7 @@ def _add_run(entry, run, model, device):
     from datetime import date
     from mnist_cnn.steps import hardware
     entry["parameters"] = sum(p.numel() for p in model.parameters())
-    entry["runs"] = sorted([*entry["runs"], asdict(run) | {"date": f"{date.today()}", "made with": hardware(device)}], key=lambda r: r["seed"])
+    entry["runs"] = sorted([*entry["runs"], asdict(run) | {"date": f"{date.today()}", "made_with": hardware(device)}], key=lambda r: r["seed"])
     a = [r["accuracy"] for r in entry["runs"]]
     entry |= {"mean": statistics.fmean(a), "sd": statistics.stdev(a) if len(a) > 1 else None, "n": len(a)}
 

@@ -75,7 +75,7 @@ def main():
             command=f'mnist-cnn study {recipe} --seeds {" ".join(map(str, seeds))} --json results/recipes.json --save runs',
             settings=', '.join(f'{k} {v}' for k, v in entry['settings'].items() if v and k not in ('network', 'every')),
             low=low, high=high, spread=spread, sha256=sha256,
-            minutes=run['processor_seconds'] / 60, date=run['date'], validation=VALIDATION + (EARLIER.format(earlier) if earlier else ''), **run['made with'])
+            minutes=run['processor_seconds'] / 60, date=run['date'], validation=VALIDATION + (EARLIER.format(earlier) if earlier else ''), **run['made_with'])
         with atomic_write(FOLDER/f'{name}.safetensors') as f: f.write(held)
         with atomic_write(FOLDER/f'{name}.md') as f: f.write(card.encode())
         print(f'{name}: {measured:.2%}, {len(held):,} bytes')

@@ -91,7 +91,7 @@ def main():
             name=name, network=what, parameters=sum(p.numel() for p in model.parameters()), n_epochs=recipe.n_epochs, bs=recipe.bs,
             lr=recipe.lr, weight_decay=recipe.weight_decay, warmup=recipe.schedule.warmup, average=recipe.average, augment=asdict(augment),
             note=None, seed=SEED, validation_accuracy=run.accuracy, validation_loss=loss, processor_seconds=run.processor_seconds,
-            date=f'{date.today()}') | {'made with': hardware()}]
+            date=f'{date.today()}') | {'made_with': hardware()}]
         with atomic_write(RESULTS) as f: f.write(json.dumps(found, indent=1).encode())
         print(f'{name}: {run.accuracy:.2%} of the validation digits, loss {loss:.4f}, {run.processor_seconds/60:.1f} minutes of one core', flush=True)
 
