@@ -12,8 +12,8 @@ BOUNDS = {'cells before a network is trained': 25, 'words of a lesson': 2500, 's
 
 
 def lessons():
-    "Name and cells of each notebook of Part I, in reading order."
-    return [(f.stem, json.loads(f.read_text(encoding='utf-8'))['cells']) for f in sorted((ROOT/'nbs').glob('0*_*.ipynb')) + sorted((ROOT/'nbs').glob('1*_*.ipynb'))]
+    "Name and cells of each chapter of Part I, in reading order; the glossary, which is for looking things up, is none."
+    return [(f.stem, json.loads(f.read_text(encoding='utf-8'))['cells']) for f in sorted((ROOT/'nbs').glob('[01]*.ipynb')) if f.stem != '11_glossary']
 
 
 def sources(cells, kind): return [''.join(c['source']) for c in cells if c['cell_type'] == kind]
