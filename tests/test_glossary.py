@@ -50,7 +50,9 @@ def forms(term):
     return {term.lower(), *map(str.lower, more), *filter(None, FORMS.get(term, '').lower().split('|'))}
 
 
-def anchor(heading): return re.sub(r'\s+', '-', re.sub(r'[^\w\s-]', '', heading.lower()).strip())
+def anchor(heading):
+    "What leads to a heading: like Pandoc's, it begins with its first letter."
+    return re.sub(r'\s+', '-', re.sub(r'^[^a-z]+|[^\w\s-]', '', heading.lower()).strip())
 
 
 @cache
