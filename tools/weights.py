@@ -52,8 +52,10 @@ def main():
     train, test = Batches(x, y, bs=BS, shuffle=True), Batches(*load_tensors(train=False), bs=32)
     set_seed(SEED)
     model, states = SimpleCNN(), []
-    def keep(row): states.append({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()})
-    fit(model, train, n_epochs=N_EPOCHS, lr=LR, device='cpu', on_epoch=keep)
+    class Keep:
+        "A callback that keeps the weights of each epoch."
+        def after_epoch(self, loop): states.append({k: v.detach().clone().contiguous() for k, v in loop.model.state_dict().items()})
+    fit(model, train, n_epochs=N_EPOCHS, lr=LR, device='cpu', callbacks=[Keep()])
 
     run = []
     for i, state in enumerate(states):
