@@ -83,6 +83,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'mnist_cnn.checks.check_targets': ('checks.html#check_targets', 'mnist_cnn/checks.py'),
                                   'mnist_cnn.checks.check_tensor': ('checks.html#check_tensor', 'mnist_cnn/checks.py'),
                                   'mnist_cnn.checks.check_texts': ('checks.html#check_texts', 'mnist_cnn/checks.py'),
+                                  'mnist_cnn.checks.fits': ('checks.html#fits', 'mnist_cnn/checks.py'),
                                   'mnist_cnn.checks.pairs': ('checks.html#pairs', 'mnist_cnn/checks.py'),
                                   'mnist_cnn.checks.shown': ('checks.html#shown', 'mnist_cnn/checks.py')},
             'mnist_cnn.cli': { 'mnist_cnn.cli._Help': ('cli.html#_help', 'mnist_cnn/cli.py'),

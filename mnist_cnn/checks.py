@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['shown', 'check_number', 'check_items', 'check_texts', 'check_function', 'check_device', 'check_autocast',
            'check_generator', 'check_model', 'chain', 'check_logits', 'check_finite', 'check_params', 'check_pair',
-           'pairs', 'check_tensor', 'check_images', 'as_pixels', 'check_targets', 'check_probs', 'axes', 'check_style']
+           'pairs', 'fits', 'check_tensor', 'check_images', 'as_pixels', 'check_targets', 'check_probs', 'axes',
+           'check_style']
 
 # %% ../nbs/39_checks.ipynb #346dd90b
 import math, numbers, sys
@@ -175,6 +176,13 @@ def pairs(batches, # anything that yields (xb, yb): `Batches`, a `DataLoader`
     try: found = iter(batches)
     except TypeError: raise TypeError(f"{name} is {shown(batches)}; expected batches (xb, yb), from Batches or a DataLoader.") from None
     for pair in found: yield check_pair(pair, f"one of {name}")
+
+def fits(x, # what a model is given
+         weight: torch.Tensor, # of its first layer
+        ) -> bool:
+    "Is it a tensor of the weight's type, on its device? Where autocast is on, any floats will do"
+    return (isinstance(x, torch.Tensor) and x.layout is torch.strided and not x.is_nested and x.device == weight.device
+            and (x.dtype == weight.dtype or x.dtype in _FLOATS and torch.is_autocast_enabled(x.device.type)))
 
 # %% ../nbs/39_checks.ipynb #e4168136
 _FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64
