@@ -33,7 +33,7 @@ def show_digits(x, # images, N×1×H×W or N×H×W, of any type
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     x = check_tensor(x, "the images", "N×1×H×W or N×H×W").detach().cpu()
-    if x.ndim < 2 or x.is_complex(): raise ValueError(f"the images are {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}; expected N×1×H×W or N×H×W.")
+    if x.ndim < 2 or x.is_complex() or 0 in x.shape[-2:]: raise ValueError(f"the images are {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}; expected N×1×H×W or N×H×W.")
     x = x.reshape(-1, *x.shape[-2:]).float()
     n_cols = max(1, min(check_number("n_cols", n_cols, 1, whole=True), len(x)))
     n_rows = max(1, -(-len(x) // n_cols))
@@ -62,7 +62,7 @@ class Batches:
                  drop_last: bool = False, # leave out a last batch that is smaller?
                  share: tuple[int, int] = (0, 1), # (r, n): of each batch only each n-th sample, from the r-th on, for one of n processes
                  augment: Callable | None = None): # changes the images of each pass: a function of float images and a generator, such as `Augment()`
-        x, self.bs = check_images(x, n_dims=0), check_number("bs", bs, 1, whole=True)
+        x, self.bs = check_images(x, n_dims=0), check_number("bs", bs, 1, 10**9, whole=True)
         if not x.ndim or not len(x): raise ValueError(f"the images have the shape {tuple(x.shape)}; expected N×C×H×W with at least one.")
         y = check_targets(y, len(x))
         if drop_last and len(x) < self.bs: raise ValueError(f"{len(x):,} samples give no batch of {bs}; use a smaller bs, or keep the last batch.")
@@ -107,7 +107,7 @@ class Batches:
                ) -> "Batches":
         "The same data in batches of another size, not augmented; the data is not copied"
         other = copy.copy(self)
-        other.bs, other.shuffle, other.augment = check_number("bs", bs, 1, whole=True), shuffle, None
+        other.bs, other.shuffle, other.augment = check_number("bs", bs, 1, 10**9, whole=True), shuffle, None
         return other
 
 # %% ../nbs/03_data.ipynb #e2a467d0
@@ -135,7 +135,7 @@ def dataloaders(root: str | os.PathLike = "data", # as for `mnist`
                 pin_memory: bool | None = None): # pin batches, for faster copies to a GPU? None: if there is an accelerator
     "The training and the test `DataLoader`"
     from torch.utils.data import DataLoader
-    bs, test_bs = check_number("bs", bs, 1, whole=True), check_number("test_bs", test_bs, 1, whole=True)
+    bs, test_bs = check_number("bs", bs, 1, 10**9, whole=True), check_number("test_bs", test_bs, 1, 10**9, whole=True)
     if pin_memory is None: pin_memory = torch.accelerator.is_available()
     kw = dict(num_workers=check_number("num_workers", num_workers, 0, whole=True), pin_memory=pin_memory)
     return (DataLoader(mnist(root, transform=transform), batch_size=bs, shuffle=True, **kw),
