@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import check_images, check_logits, check_number, check_probs, check_targets
+from .checks import as_pixels, check_function, check_images, check_items, check_logits, check_model, check_number, check_probs, check_targets, check_tensor, check_texts
 from .data import Batches
 from .steps import device_of, evaluating
 from .training import evaluate
@@ -34,7 +34,7 @@ def accuracy_interval(accuracy, # measured share of right answers, 0 to 1
                       n, # number of samples it was measured on
                       z=1.959964): # normal quantile; 1.96 for 95%
     "Wilson's interval for the true accuracy: (low, high)"
-    accuracy, n, z = check_number("accuracy", accuracy, least=0, most=1), check_number("n", n, least=1), check_number("z", z, least=0)
+    accuracy, n, z = check_number("accuracy", accuracy, least=0, most=1), check_number("n", n, least=1, most=1e18), check_number("z", z, least=0, most=1000)
     centre = accuracy + z**2 / (2 * n)
     half = z * math.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
     return max(0., (centre - half) / (1 + z**2 / n)), min(1., (centre + half) / (1 + z**2 / n))
@@ -46,7 +46,7 @@ def predict(model, # gives logits N×classes
     "Probabilities of the classes, N×classes, on the cpu"
     device = device_of(model)
     if not isinstance(x, Batches): x = Batches(x := check_images(x), torch.zeros(len(x), dtype=torch.long))
-    with evaluating(model): probs = torch.cat([check_logits(model(xb.to(device)), None, model).softmax(1).cpu() for xb, _ in x.with_bs(bs)])
+    with evaluating(model): probs = torch.cat([check_logits(model(xb.to(device)), None, model, len(xb)).softmax(1).cpu() for xb, _ in x.with_bs(bs)])
     if not probs.isfinite().all(): raise ValueError("probabilities are NaN: are all pixels and all weights finite?")
     return probs.clone()  # what was made in inference mode could not be used with gradients later
 
@@ -87,7 +87,7 @@ class ConfusionMatrix:
     def most_confused(self, k=5):
         "The `k` most frequent mistakes: (true class, answer, count)"
         n, flat = len(self.counts), self.mistakes.flatten()
-        top = flat.argsort(descending=True, stable=True)[:k].tolist()
+        top = flat.argsort(descending=True, stable=True)[:check_number("k", k, least=0, whole=True)].tolist()
         return [(i // n, i % n, flat[i].item()) for i in top if flat[i] > 0]
 
     def _repr_markdown_(self):
@@ -111,7 +111,7 @@ class ConfusionMatrix:
             colour, weight = "white" if shade[i, j] > 0.8 else "black", "bold" if i == j else "normal"
             if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=colour, weight=weight)
         ax.set(xticks=range(n), yticks=range(n), xlabel="answer", ylabel="true class")
-        names = [str(c) for c in classes or range(n)]
+        names = check_texts("classes", range(n) if classes is None else classes, n)
         ax.set_xticklabels(names)
         ax.set_yticklabels(names)
         return fig
@@ -120,15 +120,13 @@ def confusion_matrix(targets, # true classes, N
                      preds, # answers, N
                      n_classes=None): # rows and columns; None: as many as occur
     "How often each class was taken for each, as a `ConfusionMatrix`"
-    targets, preds = torch.as_tensor(targets), torch.as_tensor(preds)
-    if targets.shape != preds.shape or targets.ndim != 1:
-        raise ValueError(f"targets are {tuple(targets.shape)} and preds {tuple(preds.shape)}; expected one class for "
-                         "each sample in both. Of logits or probabilities, take argmax(1).")
-    if not len(targets): raise ValueError("there are no samples; expected at least one.")
-    low, high = [int(f(f(targets), f(preds))) for f in (min, max)]
-    n = n_classes or high + 1
-    if low < 0 or high >= n: raise ValueError(f"classes from {low} to {high} occur; expected 0 to {n - 1}.")
-    return ConfusionMatrix(torch.bincount(targets.long() * n + preds.long(), minlength=n * n).reshape(n, n))
+    targets, preds = check_targets(targets), check_targets(preds, name="the answers")
+    if len(targets) != len(preds) or not len(targets):
+        raise ValueError(f"there are {len(targets):,} targets and {len(preds):,} answers; expected one class for each sample in both, and at least one sample.")
+    high = int(max(targets.max(), preds.max()))
+    n = high + 1 if n_classes is None else check_number("n_classes", n_classes, least=1, whole=True)
+    if high >= n or n > 10_000: raise ValueError(f"classes from 0 to {max(high, n - 1):,} are to be counted; expected 0 to {min(n, 10_000) - 1:,}.")
+    return ConfusionMatrix(torch.bincount(targets * n + preds, minlength=n * n).reshape(n, n))
 
 # %% ../nbs/06_evaluation.ipynb #6debbe11
 def shifted(x: torch.Tensor, # images N×C×H×W of any type
@@ -136,14 +134,18 @@ def shifted(x: torch.Tensor, # images N×C×H×W of any type
             down: int = 0, # pixels; negative: up
            ) -> torch.Tensor:
     "The images moved, black coming in"
-    if not all(isinstance(n, int) for n in (right, down)): raise ValueError(f"right is {right!r} and down {down!r}; expected whole numbers of pixels.")
+    x, right, down = check_tensor(x, "the images", "N×C×H×W"), check_number("right", right, whole=True), check_number("down", down, whole=True)
+    if x.ndim < 2: raise ValueError(f"the images have the shape {tuple(x.shape)}; expected N×C×H×W.")
     h, w = x.shape[-2:]
     if abs(down) >= h or abs(right) >= w: return torch.zeros_like(x)
     kept = x[..., max(0, -down):h - max(0, down), max(0, -right):w - max(0, right)]
     return F.pad(kept, (max(0, right), max(0, -right), max(0, down), max(0, -down)))
 
 # %% ../nbs/06_evaluation.ipynb #5db42d52
-def _pixels(x): return x.float() / 255 if x.dtype == torch.uint8 else x
+def _pixels(x):
+    "Images as floats, of the type that they have"
+    x = check_images(x, least=1)
+    return x if x.is_floating_point() else as_pixels(x)
 
 def _warped(x, matrix):
     "Images sampled, bilinearly, at the places that `matrix` (2×2) sends their pixels to, seen from the centre"
@@ -156,24 +158,23 @@ def rotated(x: torch.Tensor, # images N×C×H×W, uint8 or float
             degrees: float, # against the clock
            ) -> torch.Tensor: # float
     "The images turned about their centre"
-    if not math.isfinite(degrees): raise ValueError(f"degrees is {degrees!r}; expected a number.")
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    degrees = math.radians(check_number("degrees", degrees))
+    c, s = math.cos(degrees), math.sin(degrees)
     return _warped(x, [[c, -s], [s, c]])
 
 def scaled(x: torch.Tensor, # images N×C×H×W, uint8 or float
            factor: float, # above 1 larger, below 1 smaller
           ) -> torch.Tensor: # float
     "The images made larger or smaller about their centre"
-    if not 0 < factor < math.inf: raise ValueError(f"factor is {factor!r}; expected a positive number.")
+    factor = check_number("factor", factor, least=0.001, most=1000)
     return _warped(x, [[1 / factor, 0], [0, 1 / factor]])
 
 def blurred(x: torch.Tensor, # images N×C×H×W, uint8 or float
             sigma: float, # of the Gaussian, in pixels
            ) -> torch.Tensor: # float
     "The images out of focus"
-    if not 0 <= sigma < math.inf: raise ValueError(f"sigma is {sigma!r}; expected 0 or more pixels.")
-    x = _pixels(x)
-    if sigma == 0: return x
+    x, sigma = _pixels(x), check_number("sigma", sigma, least=0, most=1000)
+    if sigma < 0.02: return x  # no pixel would get anything of its neighbors
     at = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, dtype=x.dtype, device=x.device)
     k = torch.exp(-at**2 / (2 * sigma**2))
     k = (k / k.sum()).expand(x.shape[1], 1, 1, -1)
@@ -184,8 +185,7 @@ def noisy(x: torch.Tensor, # images N×C×H×W, uint8 or float
           sd: float, # of the noise, where white is 1
          ) -> torch.Tensor: # float in [0, 1]
     "The images with Gaussian noise from torch's random state"
-    if not 0 <= sd < math.inf: raise ValueError(f"sd is {sd!r}; expected 0 or more.")
-    x = _pixels(x)
+    x, sd = _pixels(x), check_number("sd", sd, least=0, most=1e6)
     return (x + sd * torch.randn_like(x)).clamp(0, 1)
 
 def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
@@ -194,8 +194,7 @@ def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
     "The images with a black square over each, where torch's random state says"
     x = _pixels(x)
     h, w = x.shape[-2:]
-    if not isinstance(side, int) or not 0 <= side <= min(h, w):
-        raise ValueError(f"side is {side!r}; expected a whole number of pixels, 0 to {min(h, w)}.")
+    side = check_number("side", side, least=0, most=min(h, w), whole=True)
     def inside(size):
         start = torch.randint(size - side + 1, (len(x), 1), device=x.device)
         at = torch.arange(size, device=x.device)
@@ -210,6 +209,8 @@ def robustness(models: Sequence[nn.Module], # each gives logits N×classes
                amounts: Sequence[float],
               ) -> np.ndarray: # models×amounts
     "Accuracy of each model on the images distorted by each amount, the same images for all"
+    models, amounts = [check_model(m, data=True) for m in check_items("models", models, "networks")], check_items("amounts", amounts, "numbers")
+    x, targets, _ = check_images(x), check_targets(targets), check_function("distort", distort, "rotated")
     if not len(models) or not len(amounts): raise ValueError(f"{len(models)} models and {len(amounts)} amounts; expected at least one of each.")
     batches = [Batches(distort(x, a), targets, 256) for a in amounts]
     return np.array([[accuracy(m, b) for b in batches] for m in models])

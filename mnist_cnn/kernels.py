@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import chain, check_model
+from .checks import chain, check_items, check_model, check_number, check_params
 from .files import private_folder
 
 # %% ../nbs/21_kernels.ipynb #e0d7da6b
@@ -74,7 +74,7 @@ def plan(model: nn.Module, # `nn.Sequential` of blocks and linear layers, or a m
     hooks = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
     _require(not any(getattr(m, h) for m in [model, *layers.modules()] for h in hooks), "it has hooks")
     with_weights = [m for m in layers if isinstance(m, (nn.Conv2d, nn.Linear))]
-    layers, convs, at = list(layers), [], tuple(shape)
+    layers, convs, at = list(layers), [], tuple(check_number("one of shape", n, 0, whole=True) for n in check_items("shape", shape, "sizes: C, H and W"))
     _require(len(at) == 3 and at[0] == 1, f"its images have the shape {'×'.join(map(str, at))}, not 1×H×W")
     while layers and type(layers[0]) is nn.Conv2d:
         block, at = _conv_plan(layers, *at)
@@ -269,7 +269,7 @@ class Fused:
 
 def flat_weights(params): # a model's parameters, or their gradients, in order
     "All of them in one tensor, as the kernels take them"
-    return torch.cat([(p.detach().permute(0, 2, 3, 1) if p.ndim == 4 else p.detach()).reshape(-1) for p in params])
+    return torch.cat([(p.detach().permute(0, 2, 3, 1) if p.ndim == 4 else p.detach()).reshape(-1) for p in check_params(params)])
 
 @torch.enable_grad()
 def _verify(lib, convs, sizes):
@@ -302,6 +302,7 @@ def fused(model: nn.Module, # as `plan` takes it
     "The kernels of `model`, compiled if need be; `Unfit` if there are none"
     _require(os.environ.get("MNIST_CNN_KERNELS", "1") != "0", "MNIST_CNN_KERNELS=0 is set")
     convs, sizes = map(tuple, plan(model, shape))
+    max_bs = check_number("max_bs", max_bs, whole=True)
     check_sizes(convs, sizes, max_bs)
     with _lock:
         key = convs, sizes, os.environ.get("CC")

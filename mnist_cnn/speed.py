@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from .checks import check_number
 from .data import Batches, dataloaders, load_tensors
 from .kernels import Unfit, fused
 from .model import SimpleCNN
@@ -122,9 +123,8 @@ class SpeedRecipe:
     std: float = 0.3081 # … and their deviation
 
     def __post_init__(self):
-        for name, least in ("hidden", 1), ("bs", 1), ("epochs", 0), ("lr", 0), ("warmup", 0), ("label_smoothing", 0):
-            if not least <= getattr(self, name) < float("inf"): raise ValueError(f"{name} is {getattr(self, name)!r}; expected a number, {least} or more.")
-        if not 0 <= self.crop <= 6: raise ValueError(f"crop is {self.crop!r}; expected 0 to 6 pixels.")
+        for name, least, most in ("hidden", 1, 10_000), ("bs", 1, 2**24), ("crop", 0, 6): check_number(name, getattr(self, name), least, most, whole=True)
+        for name, most in ("epochs", 1e6), ("lr", 1e6), ("warmup", 1), ("label_smoothing", 1): check_number(name, getattr(self, name), 0, most)
 
     def network(self):
         "The network, with new weights"

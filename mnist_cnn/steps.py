@@ -21,7 +21,7 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 import mnist_cnn
-from .checks import check_model, check_number
+from .checks import check_autocast, check_batches, check_device, check_function, check_items, check_logits, check_model, check_number, check_params, is_optimizer, made_optimizer, shown
 from .kernels import Unfit, fused, processor
 
 # %% ../nbs/31_steps.ipynb #491a2f2e
@@ -33,8 +33,9 @@ class FlatAdam:
                  betas: tuple[float, float] = (0.9, 0.999), # how much of the running means of the gradient and of its square each step keeps
                  eps: float = 1e-8, # keeps the division in bounds
                  weight_decay: float = 0.): # in each step, every parameter shrinks by this fraction of `lr`, as in `AdamW`
-        self.params, self.lr, self.betas, self.eps, self.weight_decay = list(params), lr, betas, eps, weight_decay
-        if not 0 <= weight_decay < float("inf"): raise ValueError(f"weight_decay is {weight_decay!r}; expected a number, 0 or more.")
+        self.params, self.betas = check_params(params), tuple(check_number("one of betas", b, least=0, below=1) for b in check_items("betas", betas, "two numbers"))
+        if len(self.betas) != 2: raise ValueError(f"betas holds {len(self.betas)} numbers; expected two.")
+        self.lr, self.eps, self.weight_decay = [check_number(name, value, least=0, most=1e6) for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay))]
         kinds = {(p.dtype, p.device) for p in self.params}
         if len(kinds) != 1:
             raise ValueError(f"the parameters are of {len(kinds)} kinds (type and device), expected 1; "
@@ -95,15 +96,18 @@ def optimizer_for(model: torch.nn.Module, # whose parameters are trained
                   lr: float = 1e-3, # learning rate of an optimizer that is made here
                   device: torch.device = torch.device("cpu")): # where the model is
     "In this block: the optimizer of a run, ready to step"
-    if hasattr(opt, "step") and not isinstance(opt, type):
+    if is_optimizer(opt):
         yield opt
         return
-    if device.type == "cpu": model.to(memory_format=torch.channels_last)
-    made = (opt or FlatAdam)([p for p in model.parameters() if p.requires_grad], lr)
-    try: yield made
+    make, made, on_cpu = FlatAdam if opt is None else opt, None, check_device(device).type == "cpu"
+    check_function("opt", make, "torch.optim.SGD"), check_number("lr", lr, least=0, most=1e6), check_model(model)
+    try:
+        if on_cpu: model.to(memory_format=torch.channels_last)
+        made = made_optimizer(make, [p for p in model.parameters() if p.requires_grad], lr)
+        yield made
     finally:
         if isinstance(made, FlatAdam): made.release()
-        if device.type == "cpu": model.to(memory_format=torch.contiguous_format)
+        if on_cpu: model.to(memory_format=torch.contiguous_format)
 
 # %% ../nbs/31_steps.ipynb #fd814b81
 class Alone:
@@ -124,14 +128,17 @@ def group_of(batches, # batches that a run is trained on
 # %% ../nbs/31_steps.ipynb #da7bfc15
 def casting(device: torch.device, dtype: torch.dtype | None = None): # where; None: the type of the weights
     "In this block, layers compute in `dtype` where they may"
-    return torch.autocast(device.type, dtype) if dtype else nullcontext()
+    if dtype is None: return nullcontext()
+    if not isinstance(device, torch.device) or device.type == "meta": device = check_device(device)
+    return torch.autocast(device.type, check_autocast(dtype))
 
 def kernels_for(model: torch.nn.Module, batches, n_samples: float, max_bs: int = 512):
     "The C kernels for `model` and `batches`; `Unfit`, with the reason, if there are none or the work is not worth compiling them"
-    shape = getattr(batches, "shape", None)
-    if not shape: raise Unfit("the batches do not say what shape their images have")
+    shape, bs = getattr(batches, "shape", None), getattr(batches, "bs", None)
+    n_samples, max_bs = check_number("n_samples", n_samples, least=0), check_number("max_bs", max_bs, 1, whole=True)
+    if bs is None or not shape: raise Unfit("the batches do not say what shape their images have")
     if n_samples < 5_000: raise Unfit("the run is too short to be worth compiling kernels")
-    return fused(model, shape, max(max_bs, min(batches.bs, getattr(batches, "n", batches.bs))))
+    return fused(model, shape, max(max_bs, min(bs, getattr(batches, "n", bs))))
 
 @dataclass
 class Step:
@@ -142,9 +149,9 @@ class Step:
     why = "" # no faster step was taken
 
     def __post_init__(self):
-        if self.autocast is not None and not isinstance(self.autocast, torch.dtype):
-            raise TypeError(f"autocast is {self.autocast!r}; expected a type of number, such as torch.bfloat16.")
-        if not 0 <= self.label_smoothing <= 1: raise ValueError(f"label_smoothing is {self.label_smoothing!r}; expected 0 to 1.")
+        if self.autocast is not None: check_autocast(self.autocast)
+        if self.loss_fn is not None: check_function("loss_fn", self.loss_fn, "F.cross_entropy")
+        self.label_smoothing = check_number("label_smoothing", self.label_smoothing, least=0, most=1)
 
     def bind(self, model: torch.nn.Module, # to be trained
              opt, # optimizer of its parameters
@@ -170,15 +177,19 @@ class EagerStep(Step):
     name = "eager"
     def bind(self, model, opt, train, n_epochs=1):
         "A step of `model`"
-        self.model, self.opt, self.group = model, opt, group_of(train)
+        self.model, self.opt, self.group, self.begun = model, opt, group_of(train), False
         return self
 
     def loss(self, xb: torch.Tensor, yb: torch.Tensor) -> torch.Tensor: # images N×C×H×W and targets N, on the model's device
         "The mean loss of a batch, with its graph"
         with casting(xb.device, self.autocast): logits = self.model(xb)
+        if not self.loss_fn: check_logits(logits, None if self.begun else yb, self.model, len(xb))
         if self.autocast: logits = logits.float()
-        if self.loss_fn: return self.loss_fn(logits, yb)
-        return F.cross_entropy(logits, yb, label_smoothing=self.label_smoothing)
+        loss = self.loss_fn(logits, yb) if self.loss_fn else F.cross_entropy(logits, yb, label_smoothing=self.label_smoothing)
+        if not self.begun and not (isinstance(loss, torch.Tensor) and loss.ndim == 0 and loss.requires_grad):
+            raise ValueError(f"the loss is {shown(loss)}; expected a number with a gradient, computed from the weights of {type(self.model).__name__}.")
+        self.begun = True
+        return loss
 
     def __call__(self, xb: torch.Tensor, yb: torch.Tensor): # images N×C×H×W and targets N, on the model's device
         "Move the weights once; the mean loss of the batch before"
@@ -276,12 +287,12 @@ def default_device() -> torch.device:
 def device_of(model: torch.nn.Module, # any `nn.Module`
              ) -> torch.device:
     "Where the model's parameters are"
-    return next((p.device for p in check_model(model).parameters()), torch.device("cpu"))
+    return next((p.device for p in check_model(model, data=True).parameters()), torch.device("cpu"))
 
 @contextmanager
 def evaluating(model: torch.nn.Module): # any `nn.Module`
     "In this block `model` is in evaluation mode, without gradients; afterwards each layer is in the mode it was in"
-    modes = [(m, m.training) for m in model.modules()]
+    modes = [(m, m.training) for m in check_model(model, data=True).modules()]
     model.eval()
     try:
         with torch.inference_mode(): yield model
@@ -292,7 +303,7 @@ def evaluating(model: torch.nn.Module): # any `nn.Module`
 def hardware(device: str | torch.device = "cpu", # whose
             ) -> dict:
     "The processor or GPU and the versions that matter"
-    device = torch.device(device)
+    device = check_device(device)
     found = {"processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
              "instructions": torch.backends.cpu.get_cpu_capability()}
     if device.type == "cuda": found["gpu"] = torch.cuda.get_device_name(device)
@@ -317,6 +328,10 @@ def _described(opt):
     if isinstance(opt, partial): return {"optimizer": opt.func.__name__, **opt.keywords}
     return {"optimizer": getattr(opt, "__name__", type(opt).__name__)}
 
+def _put_back(modes, kind, *_):
+    "Each layer into its mode, if it was an error that ended the run"
+    for m, training in modes if kind and issubclass(kind, Exception) else (): m.training = training
+
 class Loop:
     "A run under way: what `fit` and its callbacks share"
     def __init__(self, model: torch.nn.Module, # to be trained
@@ -325,13 +340,14 @@ class Loop:
                  callbacks: Iterable, # in any order
                  step: Step | None): # as for `fit`
         self.model, self.train, self.valid, self.n_epochs, self.lr = model, train, valid, n_epochs, lr
-        self.chosen, self.measured = step or Step(), model  # the accuracies are those of `measured`
+        self.chosen, self.measured = Step() if step is None else step, model  # the accuracies are those of `measured`
         self.epoch = self.batch = self.n = 0
-        self.callbacks = sorted(callbacks, key=lambda c: getattr(c, "order", 0))
+        self.callbacks = sorted(check_items("callbacks", callbacks, "objects with methods such as after_epoch"), key=lambda c: getattr(c, "order", 0))
         self.at_end = ExitStack()  # what must end with the run, however it ends
+        own = is_optimizer(opt)
         self._check(opt)
-        self.device, self.group = torch.device(device or default_device()), group_of(train)
-        own = hasattr(opt, "step") and not isinstance(opt, type)
+        self.at_end.push(partial(_put_back, [(m, m.training) for m in model.modules()]))
+        self.device, self.group = default_device() if device is None else check_device(device), group_of(train)
         self.settings = {"n_epochs": n_epochs, "batches": len(train), "lr": None if own else lr, **_described(opt),
                          "augment": getattr(train, "augment", None) and str(train.augment), **self.chosen.settings()}
         for c in self.callbacks: self.settings |= getattr(c, "settings", {})
@@ -342,18 +358,16 @@ class Loop:
 
     def _check(self, opt):
         "Raise an error that says what was given and what is expected, unless these arguments fit together"
-        check_model(self.model)
-        for name, value in ("train", self.train), ("valid", self.valid):
-            if value is None and name == "valid": continue
-            if isinstance(value, torch.Tensor) or not hasattr(value, "__iter__") or not hasattr(value, "__len__"):
-                raise TypeError(f"{name} is {value!r:.50}; expected batches (xb, yb), from Batches or a DataLoader.")
-        if not len(self.train): raise ValueError("train has no batches; expected at least one.")
+        check_model(self.model, data=True, trained=True)
+        if not isinstance(self.chosen, Step): raise TypeError(f"step is {shown(self.chosen)}; expected a Step, such as EagerStep(), or None.")
+        if opt is not None and not is_optimizer(opt): check_function("opt", opt, "torch.optim.SGD")
+        check_batches(self.train, "train")
+        if self.valid is not None: check_batches(self.valid, "valid")
         check_number("n_epochs", self.n_epochs, least=0, whole=True)
-        check_number("lr", self.lr, above=0)
-        if not any(p.requires_grad for p in self.model.parameters()): raise ValueError(f"{type(self.model).__name__} has no parameters to train.")
+        check_number("lr", self.lr, above=0, most=1e6)
         for c in self.callbacks:
-            if not any(hasattr(c, event) for event in EVENTS):
-                raise TypeError(f"{c!r:.50} is not a callback; expected an object with one of the methods {', '.join(EVENTS)}.")
+            if isinstance(c, type) or not any(hasattr(c, event) for event in EVENTS):
+                raise TypeError(f"{shown(c)} is not a callback; expected an object with one of the methods {', '.join(EVENTS)}.")
 
     def tell(self, event: str, # one of `EVENTS`
             ) -> None:
