@@ -147,46 +147,37 @@ def _pixels(x):
     x = check_images(x, least=1)
     return x if x.is_floating_point() else as_pixels(x)
 
-def _warped(x, matrix):
-    "Images sampled, bilinearly, at the places that `matrix` (2×2) sends their pixels to, seen from the centre"
-    x = _pixels(x)
-    theta = torch.tensor([[*row, 0.] for row in matrix], dtype=x.dtype, device=x.device)
-    grid = F.affine_grid(theta.expand(len(x), 2, 3), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False)
+def _torchvision(name, x, *args):
+    "What a function of torchvision gives for the images; importing it takes seconds"
+    from torchvision.transforms.v2 import functional
+    return getattr(functional, name)(_pixels(x), *args)
 
 def rotated(x: torch.Tensor, # images N×C×H×W, uint8 or float
             degrees: float, # against the clock
            ) -> torch.Tensor: # float
-    "The images turned about their centre"
-    degrees = math.radians(check_number("degrees", degrees))
-    c, s = math.cos(degrees), math.sin(degrees)
-    return _warped(x, [[c, -s], [s, c]])
+    "The images turned about their center"
+    return _torchvision("rotate", x, check_number("degrees", degrees), "bilinear")
 
 def scaled(x: torch.Tensor, # images N×C×H×W, uint8 or float
            factor: float, # above 1 larger, below 1 smaller
           ) -> torch.Tensor: # float
-    "The images made larger or smaller about their centre"
-    factor = check_number("factor", factor, least=0.001, most=1000)
-    return _warped(x, [[1 / factor, 0], [0, 1 / factor]])
+    "The images made larger or smaller about their center"
+    return _torchvision("affine", x, 0., [0, 0], check_number("factor", factor, least=0.001, most=1000), [0., 0.], "bilinear")
 
 def blurred(x: torch.Tensor, # images N×C×H×W, uint8 or float
             sigma: float, # of the Gaussian, in pixels
            ) -> torch.Tensor: # float
     "The images out of focus"
-    x, sigma = _pixels(x), check_number("sigma", sigma, least=0, most=1000)
-    if sigma < 0.02: return x  # no pixel would get anything of its neighbors
-    at = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, dtype=x.dtype, device=x.device)
-    k = torch.exp(-at**2 / (2 * sigma**2))
-    k = (k / k.sum()).expand(x.shape[1], 1, 1, -1)
-    x = F.conv2d(x, k, padding=(0, len(at) // 2), groups=x.shape[1])
-    return F.conv2d(x, k.transpose(2, 3), padding=(len(at) // 2, 0), groups=x.shape[1])
+    sigma = check_number("sigma", sigma, least=0, most=1000)
+    if sigma < 0.02: return _pixels(x)  # no pixel would get anything of its neighbors
+    rim = math.ceil(3 * sigma)  # black, as the page goes on
+    return _torchvision("gaussian_blur", F.pad(_pixels(x), [rim] * 4), [2 * rim + 1] * 2, [sigma] * 2)[..., rim:-rim, rim:-rim]
 
 def noisy(x: torch.Tensor, # images N×C×H×W, uint8 or float
           sd: float, # of the noise, where white is 1
          ) -> torch.Tensor: # float in [0, 1]
     "The images with Gaussian noise from torch's random state"
-    x, sd = _pixels(x), check_number("sd", sd, least=0, most=1e6)
-    return (x + sd * torch.randn_like(x)).clamp(0, 1)
+    return _torchvision("gaussian_noise", x, 0., check_number("sd", sd, least=0, most=1e6))
 
 def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
             side: int, # of the square, in pixels
