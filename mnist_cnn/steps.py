@@ -135,7 +135,7 @@ def casting(device: torch.device, dtype: torch.dtype | None = None): # where; No
 
 def kernels_for(model: torch.nn.Module, batches: Any, n_samples: float, max_bs: int = 512):
     "The C kernels for `model` and `batches`; `Unfit`, with the reason, if there are none or the work is not worth compiling them"
-    bs = getattr(batches, "bs", None)
+    bs: Any = getattr(batches, "bs", None)
     shape = None if bs is None else getattr(batches, "shape", None)
     n_samples, max_bs = check_number("n_samples", n_samples, least=0), check_number("max_bs", max_bs, 1, whole=True)
     if not shape: raise Unfit("the batches do not say what shape their images have")
