@@ -30,7 +30,7 @@ from mnist_cnn.steps import FlatAdam
 from mnist_cnn.training import Epoch, History, Measure
 from mnist_cnn.uncertainty import reliability
 
-SECONDS, LOST, MEMORY = 10, 60, 16 * 2**30  # for a call; after which its process is given up; bytes that it may ask for
+SECONDS, LOST, MEMORY = 10, 60, 16 * 2**30  # of the processor for a call, whatever else it has to do; of the clock, after which its process is given up; bytes that it may ask for
 CLEAR = TypeError, ValueError, OSError, FloatingPointError, NotImplementedError
 N = 6
 
@@ -315,9 +315,9 @@ def call(i, seed=0):
         warnings.simplefilter("ignore")
         given, wrong = arguments(name, rng)
         what, before, answered, stopped = f"{name}({told(given, wrong)})", state(given), False, False
-        def late(*_): raise Late(f"no answer in {SECONDS} s")
-        signal.signal(signal.SIGALRM, late)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        def late(*_): raise Late(f"no answer in {SECONDS} s of the processor")
+        signal.signal(signal.SIGPROF, late)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         out, err, sys.stdout, sys.stderr = sys.stdout, sys.stderr, null, null
         try:
             answer, fault = functions()[0][name](**given), None
@@ -327,7 +327,7 @@ def call(i, seed=0):
         except Late as e: return name, "late", f"{what}: {e}"
         except (Exception, SystemExit) as e: fault, stopped = None if isinstance(e, CLEAR) and ours(e) else e, isinstance(e, FloatingPointError)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             sys.stdout, sys.stderr = out, err
         if fault is not None and theirs(fault, given, wrong): return name, "the model's", None
         if fault is not None: return name, "deep", f"{what}: {type(fault).__name__}: {' '.join(str(fault).split())[:110]}  [{place(fault)}]"
