@@ -4,7 +4,7 @@ The tests use `start` and `command`, which look like `subprocess.Popen` and `sub
 may have inherited an ignored Ctrl-C), its own environment, folder and files, and ends with the code of `cli.main`. What the start of a process itself
 does is tested with real processes, in test_cli.py and test_package.py.
 """
-import atexit, array, json, os, select, signal, socket, subprocess, sys, tempfile, threading, time
+import atexit, array, contextlib, json, os, select, signal, socket, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +65,8 @@ class Started:
         self.wait(timeout)
         return found.get("stdout"), found.get("stderr")
 
-    def send_signal(self, number): os.kill(self.pid, number)
+    def send_signal(self, number):
+        with contextlib.suppress(ProcessLookupError): os.kill(self.pid, number)  # it may have ended by itself, as for `subprocess`
     def kill(self): self.send_signal(signal.SIGKILL)
 
 
