@@ -20,9 +20,9 @@ const PRESETS = {
              watch: 'There is nothing to learn, and it learns it all the same. On held-out digits it guesses.'},
   fast: {title: 'Learning rate too high', runs: [{n: 3000, epochs: 2, lr: 0.1}], watch: 'The loss jumps, then stays at 2.3, which is guessing among ten classes.'},
   dead: {title: 'Dead units', runs: [{n: 3000, epochs: 3, optimizer: 'sgd', lr: 0.1}, {n: 3000, epochs: 3, lr: 0.01}],
-         watch: 'First plain SGD, then Adam. Adam’s first steps kill more than half of the 32 units of fc1: they are 0 for every digit, and stay so.'},
-  augment: {title: 'What augmentation buys', runs: [{n: 300, epochs: 40}, {n: 300, epochs: 40, shift: 1}],
-            watch: 'First as they are, then each digit moved by up to a pixel, differently in each epoch. More held-out digits are right.'},
+         watch: 'First plain SGD, then Adam. Adam’s first steps kill about half of the 32 units of fc1: they are 0 for every digit, and stay so.'},
+  augment: {title: 'What augmentation buys', runs: [{n: 300, epochs: 40}, {n: 300, epochs: 40, shift: 2}],
+            watch: 'First 300 digits as they are. Then each moved by up to two pixels, differently in each epoch: more held-out digits are right.'},
 };
 
 // What may stand in an address, and nothing else: a setting that is unknown or impossible is as in `base`.
@@ -59,7 +59,7 @@ function python(s, n_held = 2000) {
     `set_seed(${s.seed})`, 'model = SimpleCNN()',
     ...(s.init === 'good' ? [] : [`for p in model.parameters(): p.data.mul_(${s.init === 'zeros' ? 0 : 10})`]),
     `train = Batches(x, y, bs=${s.bs}, shuffle=True${s.shift ? `, augment=Shift(${s.shift})` : ''})`,
-    `fit(model, train, n_epochs=${s.epochs}, lr=${s.lr}${opt})`, 'print(evaluate(model, Batches(*held_out)))', 'save_weights(model, "mine.safetensors")',
+    `fit(model, train, n_epochs=${s.epochs}, lr=${s.lr}${opt})`, 'print(evaluate(model, Batches(*held_out)))', 'save_weights(model, "mine.pt")',
   ].join('\n');
 }
 
@@ -122,7 +122,7 @@ class Chart {
       const y = v => +line([[0, v]], mx, my).split(' ')[1], x = v => +line([[v, 0]], mx, my).slice(1).split(' ')[0];
       this.frame.replaceChildren(
         ...ticks(my).flatMap(v => [svg('path', {d: `M${LEFT} ${y(v)}H${WIDE - RIGHT}`}), svg('text', {x: LEFT - 4, y: y(v) + 3.5, 'text-anchor': 'end'}, percent ? `${Math.round(100 * v)}%` : v)]),
-        ...ticks(mx, 3).map(v => svg('text', {x: x(v), y: HIGH - 8, 'text-anchor': v ? 'middle' : 'start'}, v >= 1000 ? `${v / 1000}k` : v)));
+        ...ticks(mx, 3).map(v => svg('text', {x: x(v), y: HIGH - 8, 'text-anchor': !v ? 'start' : x(v) > WIDE - 20 ? 'end' : 'middle'}, v >= 1000 ? `${v / 1000}k` : v)));
     }
     this.lines.replaceChildren(...lines.map(l => svg('path', {d: line(l.points, mx, my), class: l.class})));
     this.element.setAttribute('aria-label', `${this.title}${says ? `: ${says}` : ''}`);
@@ -150,7 +150,7 @@ function start(root) {
   const rows = make('tbody'), table = make('details', {class: 'mct-table'}, make('summary', {}, 'The curves as numbers'),
     make('table', {}, make('thead', {}, make('tr', {}, ...['digits seen', 'training loss', 'held-out loss', 'training accuracy', 'held-out accuracy'].map(t => make('th', {scope: 'col'}, t)))), rows));
   const filters = new Maps([16, 3, 3], 'The sixteen filters of conv1'), maps = new Maps([16, 28, 28], 'What the filters make of a held-out digit');
-  maps.unit = 2;
+  [filters.unit, maps.unit] = [10, 2];
   for (const m of [filters, maps]) { m.element.setAttribute('role', 'img'); m.element.className = 'mct-maps'; }
   const seen = make('canvas', {width: 56, height: 56, role: 'img', 'aria-label': 'The held-out digit'});
   const inside = make('div', {class: 'mct-inside'}, make('p', {class: 'mct-note'}, 'The sixteen filters of conv1 (orange is above zero, blue below)'), filters.element,
@@ -214,10 +214,10 @@ function start(root) {
       fill();
     },
     state(data) {
-      if (!data.from) [losses, points] = [[], []];
+      if (data.fresh) [losses, points] = [[], []];
       losses.push(...data.losses);
       if (data.point) points.push(data.point);
-      const ended = data.done && (!state || !state.done || !data.from);
+      const ended = data.done && (!state || !state.done);
       state = data;
       soon();
       if (ended) finish();

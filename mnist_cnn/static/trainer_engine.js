@@ -83,7 +83,7 @@ function toFlat(state) {
 function initial(random, kind) {
   const times = {good: 1, zeros: 0, large: 10}[kind];
   return toFlat(LAYERS.flatMap(([, shape]) => {
-    const bound = 1 / Math.sqrt(size(shape.slice(1)));
+    const bound = Math.fround(1 / Math.sqrt(size(shape.slice(1))));
     return [size(shape), shape[0]].map(n => Float32Array.from({length: n}, () => times * Math.fround(random.uniform(-bound, bound))));
   }));
 }
@@ -296,11 +296,11 @@ async function unzip(data) {
   return new Uint8Array(await new Response(new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer());
 }
 
-function tell(point) {
+function tell(point, fresh = false) {
   const weights = kernels.weight.slice();
   told = performance.now();
   const state = {type: 'state', steps: run.steps, seen: run.seen, epoch: run.epoch, n: run.n, n_steps: run.n_steps, seconds, losses: run.losses.slice(sent), from: sent,
-                 point, done: run.done, stopped: run.stopped || '', going, weights};
+                 point, fresh, done: run.done, stopped: run.stopped || '', going, weights};
   sent = run.losses.length;
   postMessage(state, [weights.buffer]);
 }
@@ -330,7 +330,7 @@ const DO = {
     [seconds, sent] = [0, 0];
     run = new Run(kernels, digits, settings);
     measuring = new Measuring(run);
-    tell(timed(() => measuring.point()));
+    tell(timed(() => measuring.point()), true);
   },
   go() { if (run && !run.done && !going) { going = true; work(); } },
   pause() { going = false; tell(null); },
