@@ -315,6 +315,7 @@ function start(root) {
     if (after.hidden) openAfter(arrays);
     else if (playground) playground.network(arrays);
     root.dataset.steps = s.steps;
+    buttons();
   }
   function curves(last) {
     if (!last) return;
