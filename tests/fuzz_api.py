@@ -27,6 +27,7 @@ from mnist_cnn.files import save_weights, unpack, write_idx
 from mnist_cnn.model import AllConvNet, SimpleCNN
 from mnist_cnn.recipes import Recipe, recipes
 from mnist_cnn.steps import FlatAdam
+from mnist_cnn.trainer import Shift
 from mnist_cnn.training import Epoch, History, Measure
 from mnist_cnn.uncertainty import reliability
 
@@ -116,6 +117,8 @@ GOOD = {
     "kernels.plan": dict(model=model), "kernels.flat_weights": dict(params=lambda: list(model().parameters())), "kernels.fused": dict(model=model),
     "model.n_params": dict(model=model), "model.plain_cnn": dict(channels=chosen((4, 4))), "model.SimpleCNN.forward": dict(self=SimpleCNN, x=floats), "model.AllConvNet.forward": dict(self=AllConvNet, x=floats),
     "playground.playground": dict(model=model),
+    "trainer.page_digits": dict(n=chosen(20), n_held=chosen(5)), "trainer.pack_digits": dict(n=chosen(20), n_held=chosen(5)), "trainer.mislabel": dict(y=y, fraction=chosen(0.5)), "trainer.train_in_page": {}, "trainer.page_files": {},
+    "trainer.Shift": {}, "trainer.Shift.__call__": dict(self=lambda: Shift(1), x=floats, generator=torch.Generator),
     "recipes.Schedule": dict(factor=chosen(lambda t: 1.)), "recipes.Average": dict(keep=chosen(0.99)), "recipes.OneCycle.__call__": dict(self=lambda: recipes["best"].schedule, t=chosen(0.5)),
     "recipes.Recipe.batches": dict(self=Recipe, x=x, y=y), "recipes.Recipe.fit": dict(self=lambda: Recipe(n_epochs=1), model=model, train=batches),
     "recipes.run_recipe": dict(recipe=lambda: Recipe(n_epochs=1), seed=chosen(0), train=lambda: (x(), y()), unseen=lambda: (x(), y())),

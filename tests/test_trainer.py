@@ -411,6 +411,55 @@ def test_without_scripts_and_without_simd(chromium, place):
         tab.close()
 
 
+TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+@pytest.mark.parametrize('scheme, width', [('light', 1200), ('dark', 320)])
+def test_for_everyone(chromium, place, scheme, width):
+    "axe-core finds nothing while the widget is idle, training and done, all of it open; nothing is cut off sideways, nothing is animated."
+    from test_everyone import from_npm
+    folder, server = place
+    shutil.copy(from_npm('axe-core/axe.min.js'), folder/'axe.js')
+    context = chromium.new_context(viewport={'width': width, 'height': 900}, color_scheme=scheme, reduced_motion='reduce')
+    tab = context.new_page()
+    tab.goto(address(server, 'page'))
+    tab.add_style_tag(content=':root { color-scheme: light dark; background: Canvas; color: CanvasText; }')
+    tab.add_script_tag(url='axe.js')
+    def judge_page():
+        tab.evaluate('document.querySelectorAll("main details").forEach(d => d.open = true)')
+        tab.wait_for_timeout(300)
+        assert tab.evaluate('document.scrollingElement.scrollWidth') <= width and not tab.evaluate('document.getAnimations().length')
+        found = tab.evaluate('tags => axe.run("main", {runOnly: tags, resultTypes: ["violations"]})', TAGS)
+        assert not found['violations'], '\n'.join(f'{v["id"]}: {n["html"][:200]}: {n["failureSummary"]}' for v in found['violations'] for n in v['nodes'][:3])
+    judge_page()
+    widget(tab).get_by_label('epochs').fill('20')
+    widget(tab).get_by_label('epochs').press('Tab')
+    press(tab, 'Train')
+    until(tab, "+document.querySelector('.mnist-cnn-trainer').dataset.steps > 20")
+    judge_page()
+    assert widget(tab).get_attribute('data-training') == 'true'
+    press(tab, 'Pause')
+    widget(tab).get_by_label('epochs').fill('1')
+    widget(tab).get_by_label('epochs').press('Tab')
+    press(tab, 'Train')
+    done(tab)
+    judge_page()
+    context.close()
+
+
+def test_in_jupyterlab(chromium, lab):
+    "There it trains on the digits that lie in the output."
+    from conftest import open_widgets
+    tab = chromium.new_context(viewport={'width': 1200, 'height': 900}).new_page()
+    faults = []
+    tab.on('pageerror', lambda e: faults.append(str(e)))
+    open_widgets(tab, lab, '35_trainer')
+    widget(tab).get_by_role('button', name='Train', exact=True).click()
+    done(tab)
+    assert float(widget(tab).get_attribute('data-done')) > .7 and not faults
+    assert 'page_digits(1000, 200)' in widget(tab).locator('pre').inner_text()
+    tab.context.close()
+
+
 def test_memory_stays(tab):
     "Ten runs take no more memory than one: the kernels keep what they have."
     def room(): return tab.evaluate("performance.memory ? performance.memory.usedJSHeapSize : 0")
