@@ -153,8 +153,8 @@ function start(root) {
   [filters.unit, maps.unit] = [10, 2];
   for (const m of [filters, maps]) { m.element.setAttribute('role', 'img'); m.element.className = 'mct-maps'; }
   const seen = make('canvas', {width: 56, height: 56, role: 'img', 'aria-label': 'The held-out digit'});
-  const inside = make('div', {class: 'mct-inside'}, make('p', {class: 'mct-note'}, 'The sixteen filters of conv1 (orange is above zero, blue below)'), filters.element,
-    make('p', {class: 'mct-note'}, 'What they make of a digit, which stands beside'), make('div', {class: 'mct-row'}, seen, maps.element));
+  const inside = make('div', {class: 'mct-inside', hidden: ''}, make('p', {class: 'mct-note'}, 'The sixteen filters of conv1 (orange is above zero, blue below)'), filters.element,
+    make('p', {class: 'mct-note'}, 'What they make of the digit on the left'), make('div', {class: 'mct-row'}, seen, maps.element));
   const mistakes = make('div', {class: 'mct-mistakes'}), misread = make('section', {hidden: '', 'aria-label': 'Mistakes'}, make('p', {class: 'mct-head'}, 'What it misreads'), mistakes);
   const after = make('div', {class: 'mct-after', hidden: ''});
 
@@ -310,12 +310,20 @@ function start(root) {
     for (const [k, v] of Object.entries(tell)) if (cells[k].textContent !== v) cells[k].textContent = v;
     curves(last);
     const arrays = toArrays(s.weights);
+    if (inside.hidden) { inside.hidden = false; arrange(); }
     filters.draw(arrays[0]);
     if (picture) maps.draw(forward({layers: [layers[0]], mean: 0, std: 1}, arrays, picture)[1]);
     if (after.hidden) openAfter(arrays);
     else if (playground) playground.network(arrays);
     root.dataset.steps = s.steps;
     buttons();
+  }
+  function arrange() {
+    const room = inside.clientWidth;
+    if (!room) return;
+    filters.layout(room);
+    maps.layout(room - 70);
+    soon();
   }
   function curves(last) {
     if (!last) return;
@@ -332,7 +340,7 @@ function start(root) {
   }
   function drawMistakes({n, n_held, shown: found}) {
     misread.hidden = false;
-    mistakes.replaceChildren(make('p', {class: 'mct-note'}, n ? `${n} of ${n_held} held-out digits. The most confident mistakes: what it says, and in brackets what it should say.` : `None of ${n_held} held-out digits.`),
+    mistakes.replaceChildren(make('p', {class: 'mct-note'}, n ? `${n} of ${n_held.toLocaleString('en-US')} held-out digits. The most confident mistakes: what it says, and in brackets what it should say.` : `None of ${n_held} held-out digits.`),
       make('ul', {}, ...found.map(d => {
         const c = make('canvas', {width: 28, height: 28, role: 'img', 'aria-label': `A ${d.label}`});
         grey(c, d.pixels);
@@ -418,13 +426,12 @@ function start(root) {
   const body = make('div', {class: `mct${small ? ' mct-small' : ''}`}, live,
     presets.length ? make('div', {class: 'mct-presets', role: 'group', 'aria-label': 'Runs that show something'}, ...presets) : null, watch,
     make('div', {class: 'mct-buttons'}, train, pause, one, reset), bar, status, controls,
-    make('div', {class: 'mct-charts'}, ...Object.entries(charts).map(([k, c]) => make('figure', {}, make('figcaption', {}, k === 'loss' ? 'Loss' : 'Accuracy'), c.element))), key, before,
+    make('div', {class: 'mct-charts'}, ...Object.entries(charts).map(([k, c]) => make('figure', {}, make('figcaption', {}, k === 'loss' ? 'Loss' : 'Accuracy', make('span', {class: 'mct-note'}, ', over the digits seen')), c.element))), key, before,
     numbers, make('div', {}, inside), misread, table, after);
   for (const e of still) if (e.nodeName !== 'SCRIPT') e.remove();
   root.append(body);
   for (const c of Object.values(charts)) c.draw([], base.n * base.epochs, c.percent ? 1 : 2.5, 'nothing yet');
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
-  const arrange = () => { const room = inside.clientWidth; if (!room) return; filters.layout(room); maps.layout(room - 70); soon(); };
   new ResizeObserver(arrange).observe(inside);
   arrange();
   fill();
