@@ -85,9 +85,9 @@ def page_files() -> dict[str, bytes]: # name: content
     return {"trainer_engine.js": _engine().encode(), "SimpleCNN.wasm": _wasm(), "digits.bin": pack_digits()}
 
 # %% ../nbs/35_trainer.ipynb #a7244dd0
-_choices = dict(n=[100, 300, 1000, 3000, 10_000], lr=[1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 3e-2, 0.1, 0.3, 1], bs=[8, 16, 32, 64, 128],
-                optimizer=["adam", "momentum", "sgd"], weight_decay=[0, 1e-3, 1e-2, 0.1, 0.5, 1], shift=[0, 1, 2, 3],
-                wrong=[0, 0.1, 0.25, 0.5, 0.75, 1], init=["good", "zeros", "large"])
+_choices: dict[str, list] = dict(n=[100, 300, 1000, 3000, 10_000], lr=[1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 3e-2, 0.1, 0.3, 1], bs=[8, 16, 32, 64, 128],
+                                 optimizer=["adam", "momentum", "sgd"], weight_decay=[0, 1e-3, 1e-2, 0.1, 0.5, 1], shift=[0, 1, 2, 3],
+                                 wrong=[0, 0.1, 0.25, 0.5, 0.75, 1], init=["good", "zeros", "large"])
 _presets = ["overfit", "memorize", "fast", "dead", "augment"]
 
 def _checked(settings):
