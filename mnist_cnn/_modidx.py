@@ -505,6 +505,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mnist_cnn.steps._described': ('steps.html#_described', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps._git': ('steps.html#_git', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps._live': ('steps.html#_live', 'mnist_cnn/steps.py'),
+                                 'mnist_cnn.steps._name': ('steps.html#_name', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps._put_back': ('steps.html#_put_back', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps._say': ('steps.html#_say', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.casting': ('steps.html#casting', 'mnist_cnn/steps.py'),

@@ -9,6 +9,7 @@ __all__ = ['SCHEMA', 'checksum', 'read_checkpoint', 'Stopped', 'Checkpoint']
 import copy, hashlib, math, os, random, signal, threading, warnings
 from contextlib import contextmanager
 from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ def _remaining(batches, begun, n_done, device):
     return rest
 
 # %% ../nbs/33_checkpoint.ipynb #ed2e4860
-def checksum(batches, # `Batches`, or anything else
+def checksum(batches: Any, # `Batches`, or anything else
             ) -> str | None:
     "Of all images and targets, the first 16 digits of their SHA-256; None unless they are `Batches`"
     if not isinstance(batches, Batches): return None
@@ -213,7 +214,7 @@ class Checkpoint:
         self.path, self.settings = as_path(path), {} if settings is None else settings.copy() if isinstance(settings, dict) else settings
         if self.path.is_dir(): raise IsADirectoryError(f"{path}: is a folder; give the name of a file for the checkpoint.")
         if not _settings(self.settings): raise TypeError(f"settings are {shown(settings, 80)}; expected plain values by name.")
-        self.state = read_checkpoint(self.path) if resume and self.path.exists() else None
+        self.state: Any = read_checkpoint(self.path) if resume and self.path.exists() else None
 
     @property
     def run(self) -> dict:

@@ -11,13 +11,15 @@ __all__ = ['shown', 'check_number', 'check_items', 'check_texts', 'check_named',
 # %% ../nbs/39_checks.ipynb #346dd90b
 import math, numbers, sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 # %% ../nbs/39_checks.ipynb #0fe72068
-def shown(value, # anything
+def shown(value: Any, # anything
           n: int = 50, # characters at most
          ) -> str:
     "How a message quotes a value: on one line, and short"
@@ -30,19 +32,20 @@ def _plain(value):
     return value.item() if plain and isinstance(value, (torch.Tensor, np.ndarray, np.generic)) and value.shape == () else value
 
 def check_number(name: str, # of the argument, as the caller knows it
-                 value, # Python's, NumPy's or torch's
+                 value: Any, # Python's, NumPy's or torch's
                  least: float = -math.inf, # smallest value that is allowed
                  most: float = math.inf, # largest value that is allowed
                  above: float = -math.inf, # it must be larger than this
                  below: float = math.inf, # it must be smaller than this
                  whole: bool = False, # must it be a whole number?
-                ) -> int | float:
+                ) -> Any: # an int if the number is whole by its type, else a float
     "A finite number within its bounds, as Python's `int` or `float`"
     if (type(value) is int or type(value) is float and not whole) and least <= value <= most and above < value < below and abs(value) <= sys.float_info.max: return value
     bounds = [f"{word} {bound:,}" for word, bound in [("at least", least), ("above", above), ("at most", most), ("below", below)] if math.isfinite(bound)]
     wrong = f"{name} is {{}}; expected {'a whole' if whole else 'a'} number{' ' if bounds else ''}{' and '.join(bounds)}."
     value = _plain(value)
-    if not isinstance(value, numbers.Real): raise TypeError(wrong.format(shown(value)))
+    real = isinstance(value, numbers.Real)
+    if not real: raise TypeError(wrong.format(shown(value)))
     if isinstance(value, bool) or whole and not isinstance(value, numbers.Integral): raise ValueError(wrong.format(shown(value)))
     try: finite = math.isfinite(value)
     except OverflowError: finite = False  # an int too large to compute with
@@ -51,7 +54,7 @@ def check_number(name: str, # of the argument, as the caller knows it
 
 # %% ../nbs/39_checks.ipynb #c92f00c2
 def check_items(name: str, # of the argument, as the caller knows it
-                values, # a list, or what can be made one
+                values: Any, # a list, or what can be made one
                 wanted: str, # what is in it
                ) -> list:
     "What is in a list, a tuple, a generator …; a text and a mapping are none"
@@ -61,7 +64,7 @@ def check_items(name: str, # of the argument, as the caller knows it
     raise TypeError(f"{name} is {shown(values)}; expected a list of {wanted}.")
 
 def check_texts(name: str, # of the argument, as the caller knows it
-                values, # texts, or what can be written as one; None is an empty text
+                values: Any, # texts, or what can be written as one; None is an empty text
                 n: int | None = None, # how many there must be, at least; None: any number
                ) -> list:
     "Texts for titles and tables, as many as there must be"
@@ -77,14 +80,14 @@ def check_named(name: str, # of the argument, as the caller knows it
     return values or {}
 
 def check_function(name: str, # of the argument, as the caller knows it
-                   value, # what should be a function
+                   value: Any, # what should be a function
                    example: str, # what could be given
                   ) -> Callable:
     "Something that can be called"
     if not callable(value): raise TypeError(f"{name} is {shown(value)}; expected a function, such as {example}.")
     return value
 
-def check_device(device, # its name, or a `torch.device`
+def check_device(device: Any, # its name, or a `torch.device`
                 ) -> torch.device:
     "A device that is there, and that holds data"
     try: there = torch.empty(0, device=torch.device(device)).device
@@ -94,20 +97,20 @@ def check_device(device, # its name, or a `torch.device`
     if there.type == "meta": raise ValueError("device is meta, which holds no data; expected a device that does, such as 'cpu'.")
     return torch.device(device)
 
-def check_autocast(dtype, # type of number in which layers are to compute
+def check_autocast(dtype: Any, # type of number in which layers are to compute
                   ) -> torch.dtype:
     "A type of floats"
     if not isinstance(dtype, torch.dtype) or dtype not in _FLOATS: raise TypeError(f"autocast is {shown(dtype)}; expected a type of floats, such as torch.bfloat16, or None.")
     return dtype
 
-def check_generator(generator, # of random numbers
+def check_generator(generator: Any, # of random numbers
                    ) -> torch.Generator:
     "A generator of torch's"
     if not isinstance(generator, torch.Generator): raise TypeError(f"generator is {shown(generator)}; expected a torch.Generator.")
     return generator
 
 # %% ../nbs/39_checks.ipynb #e43676a2
-def check_model(model, # what should be a network
+def check_model(model: Any, # what should be a network
                 data: bool = False, # must its weights hold numbers? On the meta device they do not
                 trained: bool = False, # must some of them be there to be trained?
                ) -> nn.Module:
@@ -115,7 +118,7 @@ def check_model(model, # what should be a network
     if isinstance(model, nn.Module):
         if data and any(t.is_meta for t in [*model.parameters(), *model.buffers()]):
             raise ValueError(f"{type(model).__name__} is on the meta device, where weights have no values; expected a network on a device that holds data.")
-        if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in model.parameters()):
+        if any(map(is_lazy, model.parameters())):
             raise ValueError(f"{type(model).__name__} has lazy layers without weights; expected a network that was applied once, such as to an image.")
         if trained and not any(p.requires_grad for p in model.parameters()): raise ValueError(f"{type(model).__name__} has no parameters to train; expected at least one that requires a gradient.")
         return model
@@ -126,15 +129,17 @@ def check_model(model, # what should be a network
 def chain(model: nn.Module, # `nn.Sequential`, or a model with the method `as_sequential`
          ) -> nn.Sequential:
     "The layers of a model that applies one after the other; a `ValueError` if it is something else"
-    if type(check_model(model)).forward is nn.Sequential.forward: return model
+    check_model(model)
+    if isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward: return model
     wanted = "expected an nn.Sequential, or a model with the method as_sequential that gives one."
-    if not callable(getattr(model, "as_sequential", None)): raise ValueError(f"{type(model).__name__} is not a chain of layers; {wanted}")
-    try: layers = model.as_sequential()
+    make = getattr(model, "as_sequential", None)
+    if not callable(make): raise ValueError(f"{type(model).__name__} is not a chain of layers; {wanted}")
+    try: layers = make()
     except TypeError as e: raise ValueError(str(e)) from None
     if not isinstance(layers, nn.Sequential): raise ValueError(f"as_sequential of {type(model).__name__} gives {shown(layers)}; {wanted}")
     return layers
 
-def check_logits(logits, # what a model gave
+def check_logits(logits: Any, # what a model gave
                  targets, # the classes that it is to tell apart; None: any
                  model: nn.Module, # that gave them
                  n: int | None = None, # images that it was given; None: any number
@@ -160,7 +165,7 @@ def check_finite(values: torch.Tensor, # computed by a model
     return values
 
 # %% ../nbs/39_checks.ipynb #a9b696d6
-def check_params(params, # a model's parameters, or their gradients
+def check_params(params: Any, # a model's parameters, or their gradients
                 ) -> list:
     "Parameters that hold numbers, as a list"
     wanted = "parameters, as model.parameters() gives them"
@@ -169,7 +174,7 @@ def check_params(params, # a model's parameters, or their gradients
         raise TypeError(f"params are {shown(params)}; expected {wanted}.")
     return params
 
-def check_pair(pair, # a batch, or a data set
+def check_pair(pair: Any, # a batch, or a data set
                name: str = "a batch", # as the caller knows it
               ) -> tuple:
     "Images and targets: two tensors, a row in each for every sample"
@@ -178,7 +183,7 @@ def check_pair(pair, # a batch, or a data set
     if len(pair[0]) != len(pair[1]): raise ValueError(f"{name} has {len(pair[0]):,} images but {len(pair[1]):,} targets; expected one target for each image.")
     return tuple(pair)
 
-def pairs(batches, # anything that yields (xb, yb): `Batches`, a `DataLoader`
+def pairs(batches: Any, # anything that yields (xb, yb): `Batches`, a `DataLoader`
           name: str = "batches", # as the caller knows them
          ) -> Iterator:
     "The batches, each of which is looked at when its turn comes"
@@ -186,7 +191,7 @@ def pairs(batches, # anything that yields (xb, yb): `Batches`, a `DataLoader`
     except TypeError: raise TypeError(f"{name} is {shown(batches)}; expected batches (xb, yb), from Batches or a DataLoader.") from None
     for pair in found: yield check_pair(pair, f"one of {name}")
 
-def check_batches(batches, # what should be batches with a length: `Batches`, a `DataLoader`, a list
+def check_batches(batches: Any, # what should be batches with a length: `Batches`, a `DataLoader`, a list
                   name: str = "batches", # as the caller knows them
                  ) -> None:
     "An error unless there are batches that can be counted; those of a list are looked at"
@@ -196,14 +201,14 @@ def check_batches(batches, # what should be batches with a length: `Batches`, a 
     if isinstance(batches, (list, tuple)):
         for pair in batches: check_pair(pair, f"one of {name}")
 
-def fits(x, # what a model is given
+def fits(x: Any, # what a model is given
          weight: torch.Tensor, # of its first layer
         ) -> bool:
     "Is it a tensor of the weight's type, on its device? Where autocast is on, any floats will do"
     return (isinstance(x, torch.Tensor) and x.layout is torch.strided and not x.is_nested and x.device == weight.device
             and (x.dtype == weight.dtype or x.dtype in _FLOATS and torch.is_autocast_enabled(x.device.type)))
 
-def is_optimizer(opt) -> bool: return callable(getattr(opt, "step", None)) and not isinstance(opt, type)
+def is_optimizer(opt: Any) -> bool: return callable(getattr(opt, "step", None)) and not isinstance(opt, type)
 
 def made_optimizer(opt: Callable, # such as `torch.optim.SGD`
                    params: list, # to be trained
@@ -219,9 +224,9 @@ _WHOLE = torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.
 
 def _kind(x): return str(x.dtype).removeprefix("torch.")
 
-def _dense(x): return x.layout is torch.strided and not (x.is_nested or x.is_quantized or x.is_meta or isinstance(x, nn.parameter.UninitializedTensorMixin))
+def _dense(x): return x.layout is torch.strided and not (x.is_nested or x.is_quantized or x.is_meta or is_lazy(x))
 
-def check_tensor(x, # a tensor, an array, or lists of numbers
+def check_tensor(x: Any, # a tensor, an array, or lists of numbers
                  name: str, # as the caller knows it
                  wanted: str, # what it should be
                 ) -> torch.Tensor:
@@ -235,7 +240,7 @@ def check_tensor(x, # a tensor, an array, or lists of numbers
         raise TypeError(f"{name} are a sparse, nested or quantized tensor, or hold no data; expected {wanted}.")
     return x
 
-def check_images(x, # N×C×H×W: bytes, truth values or floats
+def check_images(x: Any, # N×C×H×W: bytes, truth values or floats
                  name: str = "the images", # as the caller knows them
                  n_dims: int = 4, # dimensions they must have; 0: any
                  least: int = 0, # how many there must be
@@ -257,7 +262,7 @@ def as_pixels(x: torch.Tensor, # images: bytes, truth values or floats
     if not isinstance(x, torch.Tensor) or not _dense(x) or x.dtype not in (torch.uint8, torch.bool, *_FLOATS): x = check_images(x, n_dims=0)
     return x.float().div_(255) if x.dtype == torch.uint8 else x.float()
 
-def check_targets(y, # N whole numbers, 0 or more
+def check_targets(y: Any, # N whole numbers, 0 or more
                   n: int | None = None, # how many there must be
                   n_classes: int | None = None, # they must be smaller than this
                   name: str = "the targets", # as the caller knows them
@@ -273,7 +278,7 @@ def check_targets(y, # N whole numbers, 0 or more
     if n_classes is not None and len(y) and y.max() >= n_classes: raise ValueError(f"a target is {y.max()}; expected classes 0 to {n_classes - 1}.")
     return y
 
-def check_probs(probs, # N×classes
+def check_probs(probs: Any, # N×classes
                 name: str = "the probabilities", # as the caller knows them
                ) -> torch.Tensor:
     "Probabilities N×classes, each row with the sum 1"
@@ -286,7 +291,7 @@ def check_probs(probs, # N×classes
     return probs
 
 # %% ../nbs/39_checks.ipynb #23f2c8d0
-def axes(ax, # matplotlib's axes to draw on; None: new ones
+def axes(ax: Any, # matplotlib's axes to draw on; None: new ones
          width: float, height: float): # of a new figure, in inches
     "A figure and its axes"
     from matplotlib.axes import Axes
@@ -296,8 +301,8 @@ def axes(ax, # matplotlib's axes to draw on; None: new ones
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots()
 
-def check_style(colour, # of a line; None: the next one of the axes
-                marker, # of its points
+def check_style(colour: Any, # of a line; None: the next one of the axes
+                marker: Any, # of its points
                ) -> None:
     "A `ValueError` unless matplotlib knows both"
     from matplotlib.colors import to_rgba

@@ -113,7 +113,7 @@ def find_conv(in_size: int | tuple, # input size in pixels
     n = _n_dims(in_size, out_size) or 1
     ins, outs = per_dim("in_size", in_size, n, 1), per_dim("out_size", out_size, n, 1)
     def tries(name, v, least):
-        v = tuple(check_items(name, v, "whole numbers")) if isinstance(v, Iterable) and getattr(v, "ndim", 1) else (v,)
+        v = tuple(check_items(name, v, "whole numbers")) if isinstance(v, Iterable) and getattr(v, "ndim", True) else (v,)
         return per_dim(name, v, len(v), least)
     settings = product(tries("kernel_size", kernel_size, 1), tries("stride", stride, 1),
                        tries("padding", padding, 0), tries("dilation", dilation, 1))

@@ -172,7 +172,7 @@ class Augment:
                  ) -> torch.Tensor:
         "Where each pixel is taken from, N×2×H×W (x and y), in pixels from the middle"
         if min(height, width) < 2: raise ValueError(f"the images have the size {height}×{width}; expected at least 2 pixels along each side.")
-        at = dict(generator=check_generator(generator), device=generator.device)
+        at: dict = dict(generator=check_generator(generator), device=generator.device)
         angle, slant, across, down, *shift = torch.rand(6, n, **at) * 2 - 1
         angle, slant, across, down = angle * math.radians(self.rotate), slant * self.shear, 1 + self.scale * across, 1 + self.scale * down
         cos, sin = angle.cos(), angle.sin()

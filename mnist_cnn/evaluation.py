@@ -10,7 +10,7 @@ __all__ = ['accuracy', 'accuracy_interval', 'predict', 'check_scored', 'mistakes
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,15 +24,15 @@ from .training import evaluate
 
 # %% ../nbs/06_evaluation.ipynb #49bc06e5
 def accuracy(model: nn.Module, # gives logits N×classes
-             batches, # anything that yields (xb, yb): `Batches`, a `DataLoader`
+             batches: Any, # anything that yields (xb, yb): `Batches`, a `DataLoader`
             ) -> float:
     "Fraction of right answers of `model`, from 0 to 1"
     return evaluate(model, batches).accuracy
 
 # %% ../nbs/06_evaluation.ipynb #dcff8b8b
-def accuracy_interval(accuracy, # measured share of right answers, 0 to 1
-                      n, # number of samples it was measured on
-                      z=1.959964): # normal quantile; 1.96 for 95%
+def accuracy_interval(accuracy: float, # measured share of right answers, 0 to 1
+                      n: int, # number of samples it was measured on
+                      z: float = 1.959964): # normal quantile; 1.96 for 95%
     "Wilson's interval for the true accuracy: (low, high)"
     accuracy, n, z = check_number("accuracy", accuracy, least=0, most=1), check_number("n", n, least=1, most=1e18), check_number("z", z, least=0, most=1000)
     centre = accuracy + z**2 / (2 * n)
@@ -40,9 +40,9 @@ def accuracy_interval(accuracy, # measured share of right answers, 0 to 1
     return max(0., (centre - half) / (1 + z**2 / n)), min(1., (centre + half) / (1 + z**2 / n))
 
 # %% ../nbs/06_evaluation.ipynb #af0baf2a
-def predict(model, # gives logits N×classes
-            x, # images, uint8 or float N×C×H×W, or `Batches` (with their normalisation)
-            bs=256): # images at once
+def predict(model: nn.Module, # gives logits N×classes
+            x: torch.Tensor | Batches, # images, uint8 or float N×C×H×W, or `Batches` (with their normalisation)
+            bs: int = 256): # images at once
     "Probabilities of the classes, N×classes, on the cpu"
     device = device_of(model)
     if not isinstance(x, Batches): x = Batches(x := check_images(x), torch.zeros(len(x), dtype=torch.long))
@@ -50,8 +50,8 @@ def predict(model, # gives logits N×classes
     if not probs.isfinite().all(): raise ValueError("probabilities are NaN: are all pixels and all weights finite?")
     return probs.clone()  # what was made in inference mode could not be used with gradients later
 
-def check_scored(probs, # probabilities N×classes
-                 targets, # true classes, N
+def check_scored(probs: torch.Tensor, # probabilities N×classes
+                 targets: torch.Tensor, # true classes, N
                 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Both as tensors; an error that says what was expected unless there is a class for each row, N at least 1"
     probs = check_probs(probs)
@@ -59,8 +59,8 @@ def check_scored(probs, # probabilities N×classes
     return probs, check_targets(targets, len(probs), probs.shape[1])
 
 # %% ../nbs/06_evaluation.ipynb #6d597a27
-def mistakes(probs, # probabilities N×classes, from `predict`
-             targets): # true classes, N
+def mistakes(probs: torch.Tensor, # probabilities N×classes, from `predict`
+             targets: torch.Tensor): # true classes, N
     "Indices of the samples that are read wrongly, the surest mistake first"
     probs, targets = check_scored(probs, targets)
     sure, preds = probs.max(1)
@@ -84,7 +84,7 @@ class ConfusionMatrix:
     @property
     def mistakes(self): return self.counts - self.counts.diag().diag()
 
-    def most_confused(self, k=5):
+    def most_confused(self, k: int = 5):
         "The `k` most frequent mistakes: (true class, answer, count)"
         n, flat = len(self.counts), self.mistakes.flatten()
         top = flat.argsort(descending=True, stable=True)[:check_number("k", k, least=0, whole=True)].tolist()
@@ -100,7 +100,7 @@ class ConfusionMatrix:
             rows.append(f"| {c} | {n:,} | {percent(r)}{interval} | {percent(p)} | {percent(f)} |")
         return "\n".join([head, *rows])
 
-    def plot(self, classes=None):
+    def plot(self, classes: Sequence | None = None):
         "Draw the matrix, the mistakes shaded, and return the figure"
         from matplotlib.figure import Figure
         n, shade = len(self.counts), self.mistakes / self.mistakes.max().clamp(min=1)
@@ -116,9 +116,9 @@ class ConfusionMatrix:
         ax.set_yticklabels(names)
         return fig
 
-def confusion_matrix(targets, # true classes, N
-                     preds, # answers, N
-                     n_classes=None): # rows and columns; None: as many as occur
+def confusion_matrix(targets: torch.Tensor | Sequence, # true classes, N
+                     preds: torch.Tensor | Sequence, # answers, N
+                     n_classes: int | None = None): # rows and columns; None: as many as occur
     "How often each class was taken for each, as a `ConfusionMatrix`"
     targets, preds = check_targets(targets), check_targets(preds, name="the answers")
     if len(targets) != len(preds) or not len(targets):
@@ -147,46 +147,37 @@ def _pixels(x):
     x = check_images(x, least=1)
     return x if x.is_floating_point() else as_pixels(x)
 
-def _warped(x, matrix):
-    "Images sampled, bilinearly, at the places that `matrix` (2×2) sends their pixels to, seen from the centre"
-    x = _pixels(x)
-    theta = torch.tensor([[*row, 0.] for row in matrix], dtype=x.dtype, device=x.device)
-    grid = F.affine_grid(theta.expand(len(x), 2, 3), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False)
+def _torchvision(name, x, *args):
+    "What a function of torchvision gives for the images; importing it takes seconds"
+    from torchvision.transforms.v2 import functional
+    return getattr(functional, name)(_pixels(x), *args)
 
 def rotated(x: torch.Tensor, # images N×C×H×W, uint8 or float
             degrees: float, # against the clock
            ) -> torch.Tensor: # float
-    "The images turned about their centre"
-    degrees = math.radians(check_number("degrees", degrees))
-    c, s = math.cos(degrees), math.sin(degrees)
-    return _warped(x, [[c, -s], [s, c]])
+    "The images turned about their center"
+    return _torchvision("rotate", x, check_number("degrees", degrees), "bilinear")
 
 def scaled(x: torch.Tensor, # images N×C×H×W, uint8 or float
            factor: float, # above 1 larger, below 1 smaller
           ) -> torch.Tensor: # float
-    "The images made larger or smaller about their centre"
-    factor = check_number("factor", factor, least=0.001, most=1000)
-    return _warped(x, [[1 / factor, 0], [0, 1 / factor]])
+    "The images made larger or smaller about their center"
+    return _torchvision("affine", x, 0., [0, 0], check_number("factor", factor, least=0.001, most=1000), [0., 0.], "bilinear")
 
 def blurred(x: torch.Tensor, # images N×C×H×W, uint8 or float
             sigma: float, # of the Gaussian, in pixels
            ) -> torch.Tensor: # float
     "The images out of focus"
-    x, sigma = _pixels(x), check_number("sigma", sigma, least=0, most=1000)
-    if sigma < 0.02: return x  # no pixel would get anything of its neighbors
-    at = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, dtype=x.dtype, device=x.device)
-    k = torch.exp(-at**2 / (2 * sigma**2))
-    k = (k / k.sum()).expand(x.shape[1], 1, 1, -1)
-    x = F.conv2d(x, k, padding=(0, len(at) // 2), groups=x.shape[1])
-    return F.conv2d(x, k.transpose(2, 3), padding=(len(at) // 2, 0), groups=x.shape[1])
+    sigma = check_number("sigma", sigma, least=0, most=1000)
+    if sigma < 0.02: return _pixels(x)  # no pixel would get anything of its neighbors
+    rim = math.ceil(3 * sigma)  # black, as the page goes on
+    return _torchvision("gaussian_blur", F.pad(_pixels(x), [rim] * 4), [2 * rim + 1] * 2, [sigma] * 2)[..., rim:-rim, rim:-rim]
 
 def noisy(x: torch.Tensor, # images N×C×H×W, uint8 or float
           sd: float, # of the noise, where white is 1
          ) -> torch.Tensor: # float in [0, 1]
     "The images with Gaussian noise from torch's random state"
-    x, sd = _pixels(x), check_number("sd", sd, least=0, most=1e6)
-    return (x + sd * torch.randn_like(x)).clamp(0, 1)
+    return _torchvision("gaussian_noise", x, 0., check_number("sd", sd, least=0, most=1e6))
 
 def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
             side: int, # of the square, in pixels

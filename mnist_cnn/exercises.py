@@ -10,6 +10,7 @@ import html, json, re, sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from .checks import check_function, check_number, shown
 
@@ -46,7 +47,7 @@ class Numbers:
     any_order: bool = False # do they not have an order of their own?
     hints: tuple = () # of pairs: a number that is wrong, and what to say of it
 
-    def fault(self, answer): # numbers in any arrangement, or a text with them
+    def fault(self, answer: Any): # numbers in any arrangement, or a text with them
         "What is wrong with an answer, or an empty text"
         given = _flat(answer)
         for what, number in given:
@@ -72,7 +73,7 @@ class Choice:
     asks: str # what is to be chosen
     options: dict # each, and what speaks against it: nothing for the right one
 
-    def fault(self, answer): # an option, or its number from 1
+    def fault(self, answer: Any): # an option, or its number from 1
         "What is wrong with an answer, or an empty text"
         names = list(self.options)
         if isinstance(answer, str): found = [n for n in names if n.casefold() == answer.strip().casefold()]
@@ -89,7 +90,7 @@ class Trial:
 
     def __post_init__(self): check_function("test", self.test, "one of the answer")
 
-    def fault(self, answer, **given): # what to try; what the test needs besides
+    def fault(self, answer: Any, **given): # what to try; what the test needs besides
         "What is wrong with an answer, or an empty text"
         needs = self.test.__code__.co_varnames[1:self.test.__code__.co_argcount]
         if missing := [n for n in needs if n not in given]:
@@ -134,7 +135,7 @@ _asked: dict[int, Question] = {} # the exercises of the chapter that is running
 
 def ask(number: int, # of the exercise, from 1
         kind: Numbers | Choice | Trial, # what an answer must be
-        answer, # our own, computed in the cell
+        answer: Any, # our own, computed in the cell
         note: str = "", # what else we found; folded
         **given) -> Question: # what the test of a trial needs besides, by name
     "Check our own answer, and show the field for yours"
@@ -146,7 +147,7 @@ def ask(number: int, # of the exercise, from 1
     return _asked[number]
 
 def check(number: int, # of an exercise that was asked in this notebook
-          answer, # your own
+          answer: Any, # your own
          ) -> Verdict:
     "Check an answer to an exercise"
     if not isinstance(number, int) or number not in _asked: raise ValueError(f"exercise {shown(number)} was not asked here; run the cell under its question. There are {', '.join(map(str, _asked)) or 'none so far'}.")

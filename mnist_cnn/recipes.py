@@ -95,7 +95,7 @@ class Recipe:
     autocast: torch.dtype | None = None # in which layers compute where they may; None: float32
     every: int = 1 # epochs from one measurement of the accuracies to the next
 
-    def batches(self, x, y, device=None) -> Batches: # images, targets; where they are kept
+    def batches(self, x: torch.Tensor, y: torch.Tensor, device: str | torch.device | None = None) -> Batches: # images, targets; where they are kept
         "Training batches"
         return Batches(x, y, self.bs, shuffle=True, device=device, augment=self.augment)
 
@@ -104,7 +104,7 @@ class Recipe:
             callbacks: Iterable = (), # besides those of the recipe
             **kw) -> History: # what else `fit` takes
         "Train `model` in this way"
-        own = [Measure(self.every)]
+        own: list = [Measure(self.every)]
         if self.schedule: own.append(Schedule(self.schedule))
         if self.average: own.append(Average(self.average))
         return fit(model, train, n_epochs=self.n_epochs, lr=self.lr, opt=partial(FlatAdam, weight_decay=self.weight_decay),

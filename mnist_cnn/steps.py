@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ class FlatAdam:
 
     @torch.no_grad()
     def step(self,
-             kernels=None, # C kernels of the model (`Fused`), if they are to do it
+             kernels: Any = None, # C kernels of the model (`Fused`), if they are to do it
              lr: torch.Tensor | None = None, # learning rate in a tensor, which a recorded graph reads; None: `self.lr`
             ) -> None:
         "Move the parameters once"
@@ -92,7 +93,7 @@ class FlatAdam:
 # %% ../nbs/31_steps.ipynb #908be0f4
 @contextmanager
 def optimizer_for(model: torch.nn.Module, # whose parameters are trained
-                  opt=None, # an optimizer of them, or a function that makes one of parameters and `lr`; None: `FlatAdam`
+                  opt: Any = None, # an optimizer of them, or a function that makes one of parameters and `lr`; None: `FlatAdam`
                   lr: float = 1e-3, # learning rate of an optimizer that is made here
                   device: torch.device = torch.device("cpu")): # where the model is
     "In this block: the optimizer of a run, ready to step"
@@ -113,14 +114,14 @@ def optimizer_for(model: torch.nn.Module, # whose parameters are trained
 class Alone:
     "The group of a process that trains by itself; `mnist_cnn.distributed` has the group of many"
     rank, n_ranks = 0, 1
-    def share(self, batches): return batches  # the part of each batch that is this process's to do
-    def join(self, model): pass  # begin with the weights of the first process
+    def share(self, batches: Any): return batches  # the part of each batch that is this process's to do
+    def join(self, model: torch.nn.Module): pass  # begin with the weights of the first process
     def synchronize(self): pass  # continue with the random numbers of the first process
-    def average(self, grads, n): pass  # gradients, means over this process's `n` samples, become those over all processes'
+    def average(self, grads: list, n: int): pass  # gradients, means over this process's `n` samples, become those over all processes'
     def sum(self, *values): return values  # numbers, each summed over all processes
-    def same(self, value): return value  # what the first process has, on every process
+    def same(self, value: Any): return value  # what the first process has, on every process
 
-def group_of(batches, # batches that a run is trained on
+def group_of(batches: Any, # batches that a run is trained on
             ) -> Alone:
     "The processes that share `batches`"
     return getattr(batches, "group", None) or Alone()
@@ -132,13 +133,15 @@ def casting(device: torch.device, dtype: torch.dtype | None = None): # where; No
     if not isinstance(device, torch.device) or device.type == "meta": device = check_device(device)
     return torch.autocast(device.type, check_autocast(dtype))
 
-def kernels_for(model: torch.nn.Module, batches, n_samples: float, max_bs: int = 512):
+def kernels_for(model: torch.nn.Module, batches: Any, n_samples: float, max_bs: int = 512):
     "The C kernels for `model` and `batches`; `Unfit`, with the reason, if there are none or the work is not worth compiling them"
     shape, bs = getattr(batches, "shape", None), getattr(batches, "bs", None)
     n_samples, max_bs = check_number("n_samples", n_samples, least=0), check_number("max_bs", max_bs, 1, whole=True)
     if bs is None or not shape: raise Unfit("the batches do not say what shape their images have")
     if n_samples < 5_000: raise Unfit("the run is too short to be worth compiling kernels")
     return fused(model, shape, max(max_bs, min(bs, getattr(batches, "n", bs))))
+
+def _name(f): return getattr(f, "__name__", str(f))
 
 @dataclass
 class Step:
@@ -154,8 +157,8 @@ class Step:
         self.label_smoothing = check_number("label_smoothing", self.label_smoothing, least=0, most=1)
 
     def bind(self, model: torch.nn.Module, # to be trained
-             opt, # optimizer of its parameters
-             train, # batches to come
+             opt: Any, # optimizer of its parameters
+             train: Any, # batches to come
              n_epochs: float = 1): # passes over them
         "A step of `model`: by C kernels where they fit, else by PyTorch's operations"
         try: return KernelStep(*self.options()).bind(model, opt, train, n_epochs)
@@ -168,14 +171,14 @@ class Step:
 
     def settings(self) -> dict:
         "All that changes what is learned, as plain values"
-        return {"loss": self.loss_fn and getattr(self.loss_fn, "__name__", str(self.loss_fn)),
+        return {"loss": self.loss_fn and _name(self.loss_fn),
                 "label_smoothing": self.label_smoothing or None, "autocast": self.autocast and str(self.autocast)}
 
 # %% ../nbs/31_steps.ipynb #efc72622
 class EagerStep(Step):
     "A step by PyTorch's own operations"
     name = "eager"
-    def bind(self, model, opt, train, n_epochs=1):
+    def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`"
         self.model, self.opt, self.group, self.begun = model, opt, group_of(train), False
         return self
@@ -205,7 +208,7 @@ class EagerStep(Step):
 class KernelStep(Step):
     "A step by C kernels made for the model"
     name = "kernels"
-    def bind(self, model, opt, train, n_epochs=1):
+    def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`; `Unfit`, with the reason, if there are no kernels for it"
         if not isinstance(opt, FlatAdam): raise Unfit("the optimizer is not fit's own Adam")
         if self.loss_fn and self.loss_fn is not F.cross_entropy: raise Unfit("the loss is not the cross-entropy")
@@ -226,7 +229,8 @@ class GraphStep(EagerStep):
     "A step that is recorded once and replayed, on a GPU"
     name = "graph"
     n_warm = 3 # steps before it is recorded
-    def bind(self, model, opt, train, n_epochs=1):
+    graph: Any = None # what was recorded
+    def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`; `Unfit`, with the reason, where nothing can be recorded"
         device = next(model.parameters()).device
         if not hasattr(torch.get_device_module(device), "CUDAGraph"): raise Unfit(f"{device.type} records no graphs")
@@ -281,8 +285,7 @@ class GraphStep(EagerStep):
 # %% ../nbs/31_steps.ipynb #e3482b3f
 def default_device() -> torch.device:
     "The accelerator if there is one (cuda, mps, …), else the cpu"
-    found = torch.accelerator.is_available()
-    return torch.accelerator.current_accelerator() if found else torch.device("cpu")
+    return torch.accelerator.is_available() and torch.accelerator.current_accelerator() or torch.device("cpu")
 
 def device_of(model: torch.nn.Module, # any `nn.Module`
              ) -> torch.device:
@@ -334,9 +337,10 @@ def _put_back(modes, kind, *_):
 
 class Loop:
     "A run under way: what `fit` and its callbacks share"
+    history: Any # the `History` that `fit` returns
     def __init__(self, model: torch.nn.Module, # to be trained
-                 train, valid, # batches; `valid` may be None
-                 n_epochs: int, lr: float, opt, device, # as for `fit`
+                 train: Any, valid: Any, # batches; `valid` may be None
+                 n_epochs: int, lr: float, opt: Any, device: str | torch.device | None, # as for `fit`
                  callbacks: Iterable, # in any order
                  step: Step | None): # as for `fit`
         self.model, self.train, self.valid, self.n_epochs, self.lr = model, train, valid, n_epochs, lr
@@ -374,7 +378,7 @@ class Loop:
         "Call the method `event` of each callback that has it"
         for told in self._told[event]: told(self)
 
-    def begin(self, opt, # an optimizer that is ready to step
+    def begin(self, opt: Any, # an optimizer that is ready to step
              ) -> None:
         "Choose the step"
         self.opt, n = opt, self.n_epochs * getattr(self.train, "n", 0)
@@ -390,7 +394,7 @@ class Loop:
 
     def seconds(self) -> float: return time.perf_counter() - self.start  # since the epoch began
 
-    def add(self, loss, # mean over a batch
+    def add(self, loss: torch.Tensor | float, # mean over a batch
             n: int, # samples in it
            ) -> None:
         "Count a batch; `FloatingPointError` if the loss is not a number any more"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,7 +117,7 @@ class History:
         head, rows = self._table()
         return "\n".join("  ".join(v.rjust(len(h)) for v, h in zip(r, head)) for r in [head, *rows])
 
-    def plot(self, ax=None): # matplotlib axes to draw on; None: a new figure
+    def plot(self, ax: Any = None): # matplotlib axes to draw on; None: a new figure
         "Draw the accuracy after each epoch and return the figure"
         from matplotlib.ticker import MaxNLocator
         (fig, ax), lowest = axes(ax, 6, 3.5), 0.8
@@ -151,7 +152,7 @@ def fit(model: torch.nn.Module, # gives logits N×classes; it is trained in plac
         valid: Iterable | None = None, # batches on which to measure the accuracy after each epoch as well
         n_epochs: int = 5, # passes over `train`
         lr: float = 1e-3, # learning rate of Adam
-        opt=None, # an optimizer of the model's parameters, or a function that makes one of parameters and `lr`; None: Adam
+        opt: Any = None, # an optimizer of the model's parameters, or a function that makes one of parameters and `lr`; None: Adam
         device: str | torch.device | None = None, # where to train, and where the model stays; None: the accelerator if there is one
         callbacks: Iterable = (), # what else happens: `Measure`, `Progress`, `Schedule`, `Average`, `Checkpoint`, or your own
         step: Step | None = None): # how a batch becomes new weights; None: the fastest way that model and device allow
@@ -180,10 +181,11 @@ def fit(model: torch.nn.Module, # gives logits N×classes; it is trained in plac
 
 # %% ../nbs/05_training.ipynb #639be4a1
 def lr_range(model: torch.nn.Module, # any model; it is trained, so give a copy
-             batches: Iterable, # as many steps as there are batches
+             batches: Any, # as many steps as there are batches
              low: float = 1e-5, high: float = 1.) -> tuple[list, list]: # the first and the last learning rate
     "The learning rate of each step, and the loss before it, until the loss is four times the least"
-    check_model(model, data=True, trained=True), check_batches(batches)
+    check_model(model, data=True, trained=True)
+    check_batches(batches)
     low, high = check_number("low", low, above=0, most=1e6), check_number("high", high, above=0, most=1e6)
     rates, losses, n = [], [], len(batches)
     opt = torch.optim.Adam(model.parameters(), lr=low)

@@ -8,7 +8,7 @@ __all__ = ['Reliability', 'reliability', 'with_temperature', 'fit_temperature', 
 # %% ../nbs/06b_uncertainty.ipynb #71fe254b
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class Reliability:
         gaps = (self.confidence - self.accuracy).abs().nan_to_num(0)
         return ((self.counts.double() @ gaps) / self.counts.sum()).item()
 
-    def plot(self, ax=None, label=None, colour="#0072B2", marker="o"):
+    def plot(self, ax: Any = None, label: str | None = None, colour: str | None = "#0072B2", marker: str | None = "o"):
         "Draw accuracy against confidence with Wilson intervals, and return the figure"
         check_style(colour, marker)
         fig, ax = axes(ax, 4.2, 4)

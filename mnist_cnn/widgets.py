@@ -16,6 +16,7 @@ from html import escape
 from importlib.resources import files
 from itertools import product
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -275,7 +276,7 @@ def explore_conv(in_size: int | tuple = 28, # height and width of the input, 1 t
                  out_channels: int = 1, # 1 to 8
                  groups: int = 1, # sets of channels that do not see each other
                  ceil_mode: bool = False, # pools only: let a last window hang over the edge
-                 image=None, # to look at, H×W, uint8 or floats from 0 to 1; None: a digit of MNIST
+                 image: Any = None, # to look at, H×W, uint8 or floats from 0 to 1; None: a digit of MNIST
                  name: str = "explore", # of its settings in the page's address: letters and digits
                 ) -> Widget: # HTML that needs nothing else; notebooks and pages display it
     "A layer to play with in the page: its size, windows, products and sums, and the line that makes it"
