@@ -221,7 +221,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'mnist_cnn.evaluation.ConfusionMatrix.recall': ( 'evaluation.html#confusionmatrix.recall',
                                                                                        'mnist_cnn/evaluation.py'),
                                       'mnist_cnn.evaluation._pixels': ('evaluation.html#_pixels', 'mnist_cnn/evaluation.py'),
-                                      'mnist_cnn.evaluation._warped': ('evaluation.html#_warped', 'mnist_cnn/evaluation.py'),
+                                      'mnist_cnn.evaluation._torchvision': ('evaluation.html#_torchvision', 'mnist_cnn/evaluation.py'),
                                       'mnist_cnn.evaluation.accuracy': ('evaluation.html#accuracy', 'mnist_cnn/evaluation.py'),
                                       'mnist_cnn.evaluation.accuracy_interval': ( 'evaluation.html#accuracy_interval',
                                                                                   'mnist_cnn/evaluation.py'),
