@@ -38,7 +38,7 @@ def pack_digits(n: int = 10_000, # training digits
     x, y, x_held, y_held = page_digits(n, n_held)
     pixels = [t.numpy().tobytes() for t in (x, x_held)]
     classes = [t.byte().numpy().tobytes() for t in (y, y_held)]
-    return gzip.compress(b"".join([struct.pack("<II", len(x), len(x_held)), *pixels, *classes]), 9, mtime=0)
+    return gzip.compress(b"".join([struct.pack("<II", len(x), len(x_held)), *pixels, *classes]), 6, mtime=0)
 
 # %% ../nbs/35_trainer.ipynb #408ccec5
 def mislabel(y: torch.Tensor, # targets, N whole numbers
