@@ -301,6 +301,8 @@ def test_train_pause_step_reset(tab):
         widget(tab).get_by_role('button', name=name, exact=True).focus()
         tab.keyboard.press('Enter')
     def steps(): return int(widget(tab).get_attribute('data-steps') or 0)
+    widget(tab).get_by_label('epochs').fill('30')  # long enough to be stopped on a busy machine
+    widget(tab).get_by_label('epochs').press('Tab')
     key('One step')
     until(tab, "document.querySelector('.mnist-cnn-trainer').dataset.steps === '1'")
     key('Train on')
@@ -312,7 +314,7 @@ def test_train_pause_step_reset(tab):
     assert steps() == paused and 'Paused' in widget(tab).locator('.mct-live').inner_text()
     key('Train on')
     done(tab)
-    assert steps() == 64 and re.search(r'Done: \d+\.\d %', widget(tab).locator('.mct-live').inner_text())
+    assert steps() == 960 and re.search(r'Done: \d+\.\d %', widget(tab).locator('.mct-live').inner_text())
     assert widget(tab).locator('.mct-table tbody tr').count() > 3 and widget(tab).locator('.mct-mistakes canvas').count() > 3
     assert '% of training digits' in widget(tab).locator('.mct-chart').first.get_attribute('aria-label')
     key('Reset')
