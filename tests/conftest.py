@@ -49,9 +49,9 @@ def lab(tmp_path_factory):
     "Where a JupyterLab shows the widgets: for each of their notebooks a copy, trusted, of the cells whose outputs hold them."
     folder = tmp_path_factory.mktemp('lab')
     env = {**os.environ, 'JUPYTER_DATA_DIR': str(folder/'.data'), 'JUPYTER_CONFIG_DIR': str(folder/'.config'), 'IPYTHONDIR': str(folder/'.ipython')}
-    for name in '01_conv', '36_playground', 'index':
+    for name in '01_conv', '35_trainer', '36_playground', 'index':
         nb = json.loads((ROOT/f'nbs/{name}.ipynb').read_text(encoding='utf-8'))
-        nb['cells'] = [c for c in nb['cells'] if any(re.search('class="(explore-conv|mnist-cnn-playground)"', ''.join(o.get('data', {}).get('text/html', '')))
+        nb['cells'] = [c for c in nb['cells'] if any(re.search('class="(explore-conv|mnist-cnn-playground|mnist-cnn-trainer)"', ''.join(o.get('data', {}).get('text/html', '')))
                                                      for o in c.get('outputs', []))]
         (folder/f'{name}.ipynb').write_text(json.dumps(nb), encoding='utf-8')
     subprocess.run([sys.executable, '-m', 'jupyter', 'trust', *map(str, folder.glob('*.ipynb'))], env=env, check=True, capture_output=True)
@@ -78,5 +78,5 @@ def lab(tmp_path_factory):
 def open_widgets(tab, place, notebook):
     "Open a notebook in JupyterLab and wait until its widgets have started."
     tab.goto(f'{place}/lab/tree/{notebook}.ipynb?reset')  # without what was open before
-    tab.locator(':is(.explore-conv, .mnist-cnn-playground)[data-ready]').first.wait_for(timeout=60_000)
+    tab.locator(':is(.explore-conv, .mnist-cnn-playground, .mnist-cnn-trainer)[data-ready]').first.wait_for(timeout=60_000)
     tab.wait_for_timeout(500)

@@ -3,7 +3,7 @@
 Scripts and data go into files (they run in the order of the page once it is there, and stand in nobody's way); a script
 or style that comes more than once stays once: scripts at their last place, where all they look for is there, styles at their first.
 """
-import json, re
+import functools, json, re
 from hashlib import md5
 
 SCRIPT = re.compile(r'<script>(.*?)</script>', re.S)
@@ -18,6 +18,7 @@ def lighten(page):
     "Move what the page's widgets hold into files beside it."
     text = before = page.read_text(encoding='utf-8')
     folder = page.parent/f'{page.stem}_files'
+    text = DATA.sub(lambda m: f'<script type="application/json">{with_files(m[1], page.parent/"widgets")}</script>', text)
     text = DATA.sub(lambda m: in_file(PUT_BACK.format(json.dumps(m[1])), folder) if len(m[1]) > LEAST else m[0], text)
     scripts = [m[1] for m in SCRIPT.finditer(text)]
     def script(m):
@@ -28,6 +29,32 @@ def lighten(page):
     seen = set()
     text = STYLE.sub(lambda m: '' if m[1] in seen else (seen.add(m[1]), m[0])[1], text)
     if text != before: page.write_text(text, encoding='utf-8')
+
+
+def with_files(data, folder):
+    "The data of a trainer, with the addresses of files in place of what a notebook has to hold; any other data as it is."
+    if not data.startswith('{"trainer":'): return data
+    given = json.loads(data)
+    del given['parts']
+    folder.mkdir(exist_ok=True)
+    given['files'] = {kind: kept(name, folder) for kind, name in (('engine', 'trainer_engine.js'), ('wasm', 'SimpleCNN.wasm'), ('digits', 'digits.bin'))}
+    return json.dumps(given, separators=(',', ':')).replace('<', '\\u003c')
+
+
+@functools.cache
+def trainer_files():
+    "What all trainers of the site share."
+    from mnist_cnn.trainer import page_files  # imports torch
+    return page_files()
+
+
+def kept(name, folder):
+    "Write one of these files into the folder, its name made by its content, so that browsers keep no old one; returns its address."
+    content = trainer_files()[name]
+    stem, _, end = name.partition('.')
+    file = folder/f'{stem}-{md5(content).hexdigest()[:8]}.{end}'
+    if not file.exists(): file.write_bytes(content)
+    return f'{folder.name}/{file.name}'
 
 
 def in_file(code, folder):

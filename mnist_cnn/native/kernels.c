@@ -20,7 +20,10 @@ each function. */
 #define omp_get_num_threads() 1
 #endif
 
-enum { V = 8, G = 4 };  // floats in a vector; samples that a thread takes through the network together
+#ifndef FLOATS
+#define FLOATS 8
+#endif
+enum { V = FLOATS, G = 4 };  // floats in a vector; samples that a thread takes through the network together
 #define INLINE static inline __attribute__((always_inline))
 typedef float vec __attribute__((vector_size(4 * V), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(4 * V), aligned(4), may_alias));

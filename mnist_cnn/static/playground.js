@@ -367,10 +367,11 @@ function grid(rows, label, emphasised = () => false) {
 
 const SIDE = 280;  // of the field to draw on, in its own units
 
-function start(root) {
-  const network = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-  const states = network.states.map(s => ({...s, arrays: null})), {layers, classes} = network;
-  const digits = network.digits.map(d => ({...d, pixels: bytes(d.pixels)}));
+// `given`: the network, where it does not lie in the page; its arrays and the pixels of its digits are then numbers already.
+function start(root, given = null) {
+  const network = given || JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+  const states = network.states.map(s => ({...s, arrays: s.arrays || null})), {layers, classes} = network;
+  const digits = network.digits.map(d => ({...d, pixels: given ? d.pixels : bytes(d.pixels)})), kind = network.digits_are || 'Test digit';
   let epoch = states.length - 1, strokes = [], pixels = digits[0].pixels, outputs, picked = null, cursor = null, channel = null, asked = 0, what = '';
   const arrays = () => states[epoch].arrays = states[epoch].arrays || decode(states[epoch], network.lengths);
 
@@ -378,7 +379,7 @@ function start(root) {
   const lines = make('path', {class: 'mcp-ink'});
   const hint = make('span', {class: 'mcp-hint', 'aria-hidden': 'true'}, 'Draw a digit here');
   const field = make('svg', {class: 'mcp-field', viewBox: `0 0 ${SIDE} ${SIDE}`, role: 'img',
-    'aria-label': 'Field to draw a digit on with mouse, pen or finger. With the keyboard, choose one of the test digits below'}, lines);
+    'aria-label': 'Field to draw a digit on with mouse, pen or finger. With the keyboard, choose one of the digits below'}, lines);
   const place = e => { const r = field.getBoundingClientRect(); return [(e.clientX - r.left) * SIDE / r.width, (e.clientY - r.top) * SIDE / r.height].map(v => clamp(v, 0, SIDE)); };
   let pointer = null;
   const draw = () => {
@@ -417,13 +418,13 @@ function start(root) {
   const choices = digits.map((d, n) => {
     const picture = make('canvas', {width: 28, height: 28, 'aria-hidden': 'true'});
     grey(picture, d.pixels);
-    return make('button', {type: 'button', class: 'mcp-digit', 'aria-pressed': 'false', 'aria-label': `Test digit ${d.label}`, click: () => {
+    return make('button', {type: 'button', class: 'mcp-digit', 'aria-pressed': 'false', 'aria-label': `${kind} ${d.label}`, click: () => {
       strokes = []; draw(); choose(n); pixels = d.pixels; soon(); say();
     }}, picture);
   });
   function choose(n) {
     choices.forEach((c, k) => c.setAttribute('aria-pressed', k === n));
-    if (n !== null) what = `A test digit, a ${digits[n].label},`;
+    if (n !== null) what = `A ${kind.toLowerCase()}, a ${digits[n].label},`;
   }
 
   // what the network is given, and its answer
@@ -578,19 +579,24 @@ function start(root) {
 
   const body = network.folded ? [make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, and what is behind each of its numbers'), ...inner)] : inner;
   choose(0);
-  root.replaceChildren(root.querySelector('script[type="application/json"]'), make('div', {class: 'mcp'}, live,
+  root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp'}, live,
     make('div', {class: 'mcp-top'},
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
       make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
       make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
-    make('div', {class: 'mcp-digits', role: 'group', 'aria-label': 'Test digits'}, make('span', {class: 'mcp-note'}, 'or take a test digit'), ...choices),
+    make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
   draw();
   drawDetail();
   update();
   new ResizeObserver(arrange).observe(stack);
+  return {
+    network(arrays) { states[epoch].arrays = arrays; soon(); },  // other numbers for the same layers
+    drawing: () => strokes.length ? pixels : null,
+    clear,
+  };
 }
 
 // Pixels as MNIST has them, white on black, and a frame around the part that a unit sees.
@@ -608,6 +614,7 @@ function grey(canvas, pixels, part) {
   ctx.strokeRect(x0 * unit + 1, y0 * unit + 1, (x1 - x0 + 1) * unit - 2, (y1 - y0 + 1) * unit - 2);
 }
 
+window.mnistCnnPage = {make, number, percent, Maps, grey, start, forward, probabilities};  // for `trainer.js`
 for (const root of document.querySelectorAll('.mnist-cnn-playground:not([data-ready])')) {
   root.dataset.ready = 'true';
   try { start(root); } catch (e) { console.error(e); }
