@@ -12,10 +12,19 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 # %% ../nbs/37_exercises.ipynb #8201e2bd
-def _tokens(text):
-    "The words between the separators; the commas within 18,432 are none"
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text.replace("−", "-"))
-    return re.sub(r"[\[\](),;\s]+", " ", re.sub(r" +%", "%", text)).split()
+# a comma may group digits, separate numbers or stand before decimals; a space may group digits or separate numbers
+_COMMAS = [(r"(?<![\d.,])[1-9]\d{0,2}(,\d{3})+(?!\d|,\d)", lambda m: m[0].replace(",", "")), # 18,432
+           (r",", lambda m: " "),                                                          # 160,544,28224
+           (r"(?<=\d),(?=\d)", lambda m: ".")]                                             # 0,5
+_POINTS = r"(?<![\d.,])[1-9]\d{0,2}((\.\d{3})+(?=,\d)|(\.\d{3}){2,}(?![\d.]))" # 1.234,5 or 1.234.567
+_SPACES = r"(?<![\d.,])[1-9]\d{0,2}( \d{3})+(?![\d])"
+
+def _readings(text):
+    "The words of a text, in each way that its commas and spaces can be meant"
+    text = re.sub(r"(?<=\d)['’\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text.replace("−", "-"))
+    text = re.sub(_POINTS, lambda m: m[0].replace(".", ""), re.sub(r"\s+%", "%", text))
+    for grouped in (text, re.sub(_SPACES, lambda m: m[0].replace(" ", ""), text)):
+        for pattern, meant in _COMMAS: yield re.sub(r"[\[\](),;\s]+", " ", re.sub(pattern, meant, grouped)).split()
 
 def _number(token):
     "A whole number, decimal, fraction or percentage as a float; None if it is no number"
@@ -27,10 +36,14 @@ def _number(token):
 
 def _flat(answer):
     "All numbers in numbers, texts, tensors, arrays, and lists of these"
-    if isinstance(answer, str): return [(t, _number(t)) for t in _tokens(answer)]
+    if isinstance(answer, str): return [(t, _number(t)) for t in next(_readings(answer))]
     if hasattr(answer, "tolist"): answer = answer.tolist()
     if isinstance(answer, (list, tuple, set, range)): return [pair for a in answer for pair in _flat(a)]
     return [(answer, float(answer) if isinstance(answer, (int, float)) and not isinstance(answer, bool) else None)]
+
+def _ways(answer):
+    "All numbers in an answer, in each way that a text can be read"
+    return [[(t, _number(t)) for t in words] for words in _readings(answer)] if isinstance(answer, str) else [_flat(answer)]
 
 # %% ../nbs/37_exercises.ipynb #965eda32
 @dataclass(frozen=True)
@@ -44,7 +57,13 @@ class Numbers:
 
     def fault(self, answer): # numbers in any arrangement, or a text with them
         "What is wrong with an answer, or an empty text"
-        given = _flat(answer)
+        ways = _ways(answer)
+        faults = [self._judge(given) for given in ways]
+        fits = [f for f, given in zip(faults, ways) if len(given) == len(self.right) and all(n is not None and abs(n) < float("inf") for _, n in given)]
+        return "" if "" in faults else (fits or faults)[0]
+
+    def _judge(self, given):
+        "What is wrong with one way to read an answer"
         for what, number in given:
             if number is None or not abs(number) < float("inf"): return f"“{what}” is not a number; give {self.asks}."
         found, wanted = [n for _, n in given], list(self.right)

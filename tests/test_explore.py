@@ -274,6 +274,26 @@ def test_share(tab, address):
     other.close()
 
 
+@pytest.mark.parametrize('link', ['%', 'constructor', 'conv%2', '%E0%A4%A'])
+def test_bad_link(tab, link):
+    "A broken address gives the settings that Python gave, and a widget that works."
+    w = tab.locator('.explore-conv').first
+    given = shown(w)
+    tab.goto('/index.html')
+    tab.goto(f'/conv.html#explore={link}')
+    assert shown(w) == given
+    w.get_by_label('max pooling').check()
+    assert 'MaxPool2d' in shown(w)[2]
+
+
+def test_what_no_window_sees(tab):
+    "28 pixels, kernel 3, stride 2, padding 1: the last pixels are seen, the last padding is not."
+    w = tab.locator('.explore-conv').first
+    assert w.locator('.ec-formula').inner_text().endswith('No window sees the last row and column of padding.')
+    w.get_by_role('slider', name='padding').fill('0')
+    assert w.locator('.ec-formula').inner_text().endswith('No window sees the last row and column.')
+
+
 def test_several_on_a_page(tab):
     "A second one of the same name is another: other settings, another key; and nothing starts twice."
     tab.evaluate('''() => { const a = document.querySelector('.explore-conv'), b = document.createElement('div');
@@ -305,6 +325,10 @@ def test_find(tab):
     offers.nth(len(want)//2).click()
     assert shown(w)[0] == {'in': [28, 28], 'out': [7, 7]}
     assert w.locator('.ec-list button:focus').count() == 1
+    for wrong in '0', '-3', '2.5', '':
+        w.get_by_label('wanted output height').fill('7')
+        w.get_by_label('wanted output height').fill(wrong)
+        assert not offers.count() and 'whole number' in w.locator('.ec-found').inner_text()
     w.get_by_label('wanted output height').fill('31')
     assert w.locator('.ec-found').inner_text().startswith('no layer') is (not find_conv(28, 31))
 
