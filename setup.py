@@ -10,6 +10,7 @@ setup(
     keywords=cfg["keywords"].split(),
     license_expression=cfg["license"],
     author=cfg["author"],
+    project_urls={k: cfg[v] for k, v in {"Source": "git_url", "Documentation": "doc_url"}.items() if cfg[v]},
     install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split(), "onnx": cfg["onnx_requirements"].split()},
     package_dir={"": "."},  # so that an editable install puts this folder on the path, where nbdev finds tools/
