@@ -115,13 +115,14 @@ class Trial:
 # %% ../nbs/37_exercises.ipynb #f6fa5db8
 def _page(exercise, number, note):
     "The exercise as HTML, with a field for the answer where Python is not needed to judge it"
-    head = f"<p>{html.escape(exercise.asks[0].upper() + exercise.asks[1:])}.</p>"
+    head = f"<p>{html.escape(exercise.asks[0].upper() + exercise.asks[1:], quote=False)}.</p>"
     note = f"<details><summary>What we found</summary><pre>{html.escape(str(note))}</pre></details>" if note else ""
     if isinstance(exercise, Trial):
         return f'<div class="mcx">{head}<p>Where Python runs, <code>check({number}, …)</code> tries it.</p>{note}</div>'
     if isinstance(exercise, Choice): held = {"options": list(exercise.options.items())}
     else: held = {k: getattr(exercise, k) for k in ("asks", "right", "within", "any_order", "hints")}
-    return f'<div class="mcx" data-exercise="{html.escape(json.dumps(held, ensure_ascii=False))}">{head}{note}</div>'
+    held = html.escape(json.dumps(held, ensure_ascii=False), quote=False).replace('"', "&quot;")
+    return f'<div class="mcx" data-exercise="{held}">{head}{note}</div>'
 
 def _look():
     "The style and the script of the fields"
