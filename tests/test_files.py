@@ -394,7 +394,7 @@ def test_images_by_what_they_hold(form, tmp_path):
 
 # JSON
 
-RUNS = {"measured on": "test", "trained on": "the training set", "recipes": {"classic": {"settings": {}, "runs": [{"seed": 0, "accuracy": 0.9}]}}}
+RUNS = {"measured_on": "test", "trained_on": "the training set", "recipes": {"classic": {"settings": {}, "runs": [{"seed": 0, "accuracy": 0.9}]}}}
 JSON = {"nothing": b"", "a list": b"[]", "null": b"null", "a number": b"3", "a text": b'"study"', "half": b'{"recipes": {', "two": b"{}{}", "a comma": b'{"a": 1,}', "latin-1": "{\"é\": 1}".encode("latin-1"),
         "zeros": bytes(100), "deep lists": b"[" * 10**5, "deep": b'{"a":' * 10**5, "a long number": b"1" * 10**5, "not JSON": b"NaN", "lone quotes": b"{'a': 1}", "UTF-16 cut": '{"a": 1}'.encode("utf-16")[:-1]}
 
@@ -409,7 +409,7 @@ def with_entry(entry): return RUNS | {"recipes": {"classic": entry}}
 def with_run(run): return with_entry({"settings": {}, "runs": [run]})
 
 
-STUDIES = [{}, {"measured on": "test"}, RUNS | {"measured on": 3}, RUNS | {"measured on": []}, RUNS | {"measured on": "train"}, RUNS | {"recipes": []}, RUNS | {"recipes": None}, RUNS | {"recipes": {"classic": None}},
+STUDIES = [{}, {"measured_on": "test"}, RUNS | {"measured_on": 3}, RUNS | {"measured_on": []}, RUNS | {"measured_on": "train"}, RUNS | {"recipes": []}, RUNS | {"recipes": None}, RUNS | {"recipes": {"classic": None}},
            *[with_entry(e) for e in (3, [], {}, {"settings": {}}, {"runs": []}, {"settings": [], "runs": []}, {"settings": {}, "runs": {}}, {"settings": {}, "runs": None})],
            *[with_run(r) for r in (3, None, [], {}, {"seed": 0}, {"accuracy": 1}, {"seed": "0", "accuracy": 0.9}, {"seed": True, "accuracy": 0.9}, {"seed": 0.5, "accuracy": 0.9}, {"seed": 0, "accuracy": "0.9"},
                                    {"seed": 0, "accuracy": None}, {"seed": 0, "accuracy": float("nan")}, {"seed": 0, "accuracy": 2}, {"seed": 0, "accuracy": -1}, {"seed": 0, "accuracy": float("inf")}, {"seed": 0, "accuracy": True})]]
