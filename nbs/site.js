@@ -22,3 +22,18 @@ for (const answer of document.querySelectorAll('main .cell > details.code-fold')
   if (answer.querySelector('summary').textContent.trim() === 'Answer')
     for (const output of [...answer.parentElement.children])
       if (output.className.includes('cell-output') && !output.querySelector('.mnist-cnn-playground, .mcx')) answer.append(output);
+
+// Chapters read to their end are remembered, in this browser alone, and ticked in the list of chapters.
+(() => {
+  const key = 'mnist-cnn-read', page = a => new URL(a.href, location.href).pathname.split('/').pop() || 'index.html';
+  const read = () => { try { return JSON.parse(localStorage.getItem(key)) || []; } catch { return []; } };
+  const tick = () => { const done = read(); for (const a of document.querySelectorAll('#quarto-sidebar a[href]')) a.classList.toggle('read', done.includes(page(a))); };
+  const end = document.querySelector('.page-navigation, .nav-page-next');
+  if (end) new IntersectionObserver((seen, watch) => {
+    if (!seen.some(e => e.isIntersecting) || scrollY < 100) return;
+    watch.disconnect();
+    try { localStorage.setItem(key, JSON.stringify([...new Set([...read(), page(location)])])); } catch { return; }
+    tick();
+  }).observe(end);
+  tick();
+})();

@@ -131,7 +131,7 @@ def test_fold(project):
 def test_readme(project):
     "README.md holds the front page, with links that lead from the project's root."
     text = (project/'README.md').read_text()
-    assert text.startswith('# A project\n\n> Of little notebooks\n')
+    assert text.startswith('# mnist_cnn\n\n> ')  # the package's own words, not the front page's invitation to draw
     assert '[sizes](nbs/01_conv.ipynb)' in text and '![a square](nbs/images/square.svg)' in text
     assert '```python\n1 + 1\n```\n\n    2' in text
 

@@ -3,7 +3,8 @@
 Quarto runs this itself after it has rendered (`post-render` in _quarto.yml), so plain `nbdev-docs` gives the same site as
 `tools/docs.py`: with the notebooks beside the pages, widgets, scripts and pictures that load late, and addresses.
 """
-import io, os, re, shutil, sys
+import base64, io, os, re, shutil, sys
+from hashlib import md5
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,6 +14,7 @@ from tools.home import with_address, write_sitemap
 from tools.widgets import lighten
 
 IMG = re.compile(r'<img (?![^>]*\bloading=)(?=[^>]*src="[^":]+")')
+STILL = re.compile(r'src="data:image/(png|jpeg|gif|svg\+xml);base64,([^"]+)"')
 SCRIPT = re.compile(r'<script (?![^>]*\b(?:defer|async|type="module")\b)(?=src="(?!https?:)[^"]+")')
 
 
@@ -21,14 +23,23 @@ def finish(site):
     copy_notebooks(site)
     for page in site.rglob('*.html'):
         lighten(page)
-        text = page.read_text(encoding='utf-8')
-        new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub('<script defer ', text)), page.relative_to(site).as_posix())
+        text = STILL.sub(lambda m: f'src="{in_file(m[2], m[1], page)}"', page.read_text(encoding='utf-8'))
+        new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub(lambda m: m[0] if 'scheme.js' in m[0] else '<script defer ', text)), page.relative_to(site).as_posix())
         if new != text: page.write_text(new, encoding='utf-8')
     for copy in [*site.glob('*.html.md'), *site.glob('*.llms.md')]: copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
     for picture in site.glob('*_files/**/*.png'):
         data = picture.read_bytes()
         if (less := light(data)) is not data: picture.write_bytes(less)
     write_sitemap(site)
+
+
+def in_file(data, kind, page):
+    "Save a picture that stands in the page itself beside it; returns its name."
+    raw = base64.b64decode(data)
+    (page.parent/'widgets').mkdir(exist_ok=True)
+    file = page.parent/'widgets'/f'{md5(raw).hexdigest()[:8]}.{kind.removesuffix("+xml")}'
+    file.write_bytes(raw)
+    return f'widgets/{file.name}'
 
 
 def copy_notebooks(out):

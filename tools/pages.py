@@ -40,10 +40,8 @@ class ShowSource(Processor):
             if 'code-summary' not in cell.source and 'code-fold' in cell.source: cell.source = f'#| code-summary: "{title_of(cell.source)}"\n' + cell.source
 
     def begin(self):
-        cells = self.nb.cells
-        title = next((n for n, c in enumerate(cells) if c.cell_type == 'markdown'), None)
         name = Path(self.nb.path_).name
-        if title is not None and not name.startswith('reference_'): cells.insert(title+1, mk_cell(OPEN.format(name, source_links(name)), 'markdown'))
+        if not name.startswith('reference_'): self.nb.cells.append(mk_cell(OPEN.format(name, source_links(name)), 'markdown'))
 
 
 def title_of(code):

@@ -10,6 +10,7 @@ import yaml
 
 from tools.finish import light
 from tools.pages import with_reference
+from tools.theme import dress
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
@@ -54,8 +55,7 @@ def render_smalldocs(out, n_workers):
             text, faults = finish_page(page.read_text(encoding='utf-8'), site.out)
             page.write_text(text, encoding='utf-8')
             warnings += [f'{page.relative_to(site.out)}: {f}' for f in faults]
-        finish_theme(site.out)
-        finish_icons(site.out)
+        dress(site.out, site.project.website['sidebar']['contents'])
         order_llms(site.out, [n.removesuffix(PAGE) for n in site.project.website['sidebar']['contents'] if isinstance(n, str)])
         replace(out, site.out)
     return warnings
@@ -103,8 +103,9 @@ def prepare_page(src, old, new, names):
 
 
 def follow_names(md, names):
-    "Lead links to a notebook (`](01_conv.ipynb#x)`, `href=\"01_conv.ipynb\"`) to the page's name."
-    return re.sub(r'(\]\(|href=")([\w.-]+\.ipynb)', lambda m: m[1] + names.get(m[2], m[2]), md)
+    "Lead links to a notebook (`](01_conv.ipynb#x)`) to the page's name, and those in raw HTML, which smalldocs leaves alone, to the page."
+    md = re.sub(r'(href=")([\w.-]+\.ipynb)', lambda m: m[1] + Path(names.get(m[2], m[2])).with_suffix('.html').name, md)
+    return re.sub(r'(\]\()([\w.-]+\.ipynb)', lambda m: m[1] + names.get(m[2], m[2]), md)
 
 
 def save_pictures(cell, src, stem):
@@ -156,9 +157,6 @@ def merge(a, b):
 MATHS = re.compile(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', re.S)
 KATEX = re.compile(r'<(link|script)\b[^>]*katex[^>]*>(</script>)?')
 IMG = re.compile(r'<img (?=[^>]*src="([^":]+)")')
-PART = re.compile(r'<li class="sidebar-item"><div class="sidebar-item-container"><a href="" class="sidebar-item-text sidebar-link">'
-                  r'<span class="menu-text">(.*?)</span></a></div></li>')
-LABELS = {'class="navbar ': 'Site', 'class="quarto-secondary-nav"': 'Place', 'id="quarto-sidebar"': 'Chapters', 'class="page-navigation"': 'Neighbours'}
 NO_HEADER = re.compile(r'<th( [^>]*)?></th>')
 TEXT = re.compile(r'\\text\w*\{[^{}]*\}')
 
@@ -168,9 +166,6 @@ def finish_page(text, site):
     faults = []
     text = MATHS.sub(lambda m: mathml(html.unescape(m[2]), m[1], faults), text)
     text = KATEX.sub('', text)
-    text = re.sub(r'<script src="(site_libs/[^"]+)">', r'<script src="\1" defer>', text)  # nothing in the page waits for them
-    text = PART.sub(r'<li class="sidebar-item sidebar-part">\1</li>', text)
-    for nav, name in LABELS.items(): text = text.replace(f'<nav {nav}', f'<nav aria-label="{name}" {nav}')
     text = NO_HEADER.sub(r'<td\1></td>', text)
     return IMG.sub(lambda m: f'<img loading="lazy"{size(site/m[1])} ', text), faults
 
@@ -196,21 +191,6 @@ def size(file):
     dots = struct.unpack('>I', data[at+4:at+8])[0] if at > 0 else 0  # per metre, horizontally
     scale = 96 / (dots*.0254) if dots else 1
     return f' width="{w*scale:.0f}" height="{h*scale:.0f}"'
-
-
-def finish_theme(site):
-    "Let Bootstrap's dark colours follow smalldocs' toggle, which marks the page by `data-scheme`, not as Bootstrap does."
-    for css in (site/'site_libs/themes').glob('*.css'):
-        text = css.read_text(encoding='utf-8').replace('[data-bs-theme=dark]', '[data-scheme=alternate]')
-        css.write_text(text, encoding='utf-8')
-
-
-def finish_icons(site):
-    "Replace smalldocs' icon font, all of Bootstrap Icons, by the few icons that its pages use."
-    libs = site/'site_libs/bootstrap-icons'
-    shutil.rmtree(libs)
-    libs.mkdir()
-    shutil.copy(ROOT/'tools/icons.css', libs/'bootstrap-icons.min.css')
 
 
 def order_llms(site, order):

@@ -43,12 +43,18 @@
     return `Right but for number ${wrong.map(i => i + 1).join(', ')}.`;
   };
 
+  // what was solved on this page is remembered, in this browser alone
+  const key = 'mnist-cnn-solved', place = box => `${location.pathname} ${[...document.querySelectorAll('.mcx')].indexOf(box)} ${box.dataset.exercise.length}`;
+  const solved = () => { try { return JSON.parse(localStorage.getItem(key)) || []; } catch { return []; } };
+  const keep = box => { try { localStorage.setItem(key, JSON.stringify([...new Set([...solved(), place(box)])])); } catch { /* not allowed here */ } };
+
   for (const box of document.querySelectorAll('.mcx[data-exercise]:not([data-ready])')) {
     box.dataset.ready = '';
     const exercise = JSON.parse(box.dataset.exercise), said = Object.assign(document.createElement('output'), { ariaLive: 'polite' });
     const say = wrong => {
       box.dataset.right = wrong ? 'no' : 'yes';
       said.textContent = wrong ? `Not yet. ${wrong}` : 'Right.';
+      if (!wrong) keep(box);
     };
     const add = (parent, tag, rest) => parent.appendChild(Object.assign(document.createElement(tag), rest));
     const label = box.querySelector('p');
@@ -62,5 +68,6 @@
       add(form, 'button', { type: 'submit', textContent: 'Check' });
     }
     box.append(said);
+    if (solved().includes(place(box))) { box.dataset.right = 'yes'; said.textContent = 'You have solved this one.'; }
   }
 })();

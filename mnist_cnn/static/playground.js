@@ -696,7 +696,7 @@ function start(root) {
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
       make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
-      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
+      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': 'Test digits'}, make('span', {class: 'mcp-note'}, 'or take a test digit'), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
