@@ -85,3 +85,11 @@ def open_widgets(tab, place, notebook):
     tab.goto(f'{place}/lab/tree/{notebook}.ipynb?reset')  # without what was open before
     tab.locator(':is(.explore-conv, .mnist-cnn-playground)[data-ready]').first.wait_for(timeout=60_000)
     tab.wait_for_timeout(500)
+
+
+def wait_until(tab, js, arg=None, seconds=10):
+    "Wait until a piece of JavaScript gives something true. (Playwright's own way would evaluate text in the page, which its policy forbids.)"
+    end = time.monotonic() + seconds
+    while not tab.evaluate(js, arg):
+        assert time.monotonic() < end, js
+        tab.wait_for_timeout(30)

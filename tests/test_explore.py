@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest, torch
 import torch.nn.functional as F
 
-from conftest import open_widgets
+from conftest import open_widgets, wait_until
 from mnist_cnn.conv import find_conv, out_size, transposed_out_size
 from mnist_cnn.widgets import _most, explore_conv, inlined
 from mnist_cnn.data import load_tensors
@@ -239,7 +239,7 @@ def test_play_step_and_scrub(tab):
     w.get_by_role('button', name='Back').click()
     assert now() == 'Output (0, 0)'
     w.get_by_role('button', name='Play').click()
-    tab.wait_for_function('r => +r.querySelector(".ec-at").value >= 2', arg=w.element_handle())
+    wait_until(tab, 'r => +r.querySelector(".ec-at").value >= 2', w.element_handle())
     assert w.locator('.ec-now').get_attribute('aria-live') == 'off'
     w.get_by_role('button', name='Pause').click()
     there = now()
@@ -270,7 +270,7 @@ def test_share(tab, address):
     assert shown(other.locator('.explore-conv').first) == made
     assert other.evaluate('scrollY') > 0
     other.evaluate('location.hash = "explore=conv,12,k5"')
-    other.wait_for_function('document.querySelector(".explore-conv .ec-size").textContent == "input 12×12"')
+    wait_until(other, 'document.querySelector(".explore-conv .ec-size").textContent == "input 12×12"')
     other.close()
 
 

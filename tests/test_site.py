@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from conftest import wait_until
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(ROOT.glob('nbs/[!_]*.ipynb'), key=lambda p: (p.stem != 'index', p.name))
 PAGES = {re.sub(r'^\d+[a-z]*_', '', p.stem): json.loads(p.read_text(encoding='utf-8'))['cells'] for p in NOTEBOOKS}
@@ -44,7 +46,7 @@ def colour(tab): return tab.evaluate('getComputedStyle(document.body).background
 def load_pictures(tab):
     "Load the pictures that wait for the reader to come near."
     tab.evaluate('document.querySelectorAll("img").forEach(i => i.loading = "eager")')
-    tab.wait_for_function('[...document.images].every(i => i.complete)')
+    wait_until(tab, '[...document.images].every(i => i.complete)')
 
 
 def tab_to(tab, selector):
@@ -149,7 +151,7 @@ def test_sidebar(tab):
     tab.goto('/index.html')
     links = tab.locator('#quarto-sidebar a[href]')
     assert [urlsplit(a.get_attribute('href')).path.split('/')[-1] for a in links.all()] == [f'{p}.html' for p in (*PAGES, *REFERENCE)]
-    assert all(t.strip() for t in links.all_inner_texts())
+    assert all(t.strip() for t in links.all_text_contents())
 
 
 @pytest.mark.skipif(not documented(), reason='no function is exported yet')
@@ -172,7 +174,7 @@ def test_themes(tab):
     light = colour(tab)
     toggle = tab.locator('.quarto-color-scheme-toggle').first
     toggle.click()
-    tab.wait_for_function('c => getComputedStyle(document.body).backgroundColor != c', arg=light)
+    wait_until(tab, 'c => getComputedStyle(document.body).backgroundColor != c', light)
     dark = colour(tab)
     tab.reload()
     assert colour(tab) == dark
@@ -180,7 +182,7 @@ def test_themes(tab):
     tab.wait_for_load_state()
     assert colour(tab) == dark
     tab.locator('.quarto-color-scheme-toggle').first.click()
-    tab.wait_for_function('c => getComputedStyle(document.body).backgroundColor == c', arg=light)
+    wait_until(tab, 'c => getComputedStyle(document.body).backgroundColor == c', light)
     assert tab.faults == []
 
 
@@ -205,7 +207,7 @@ def test_keyboard(tab, width):
     style = [tab.evaluate(f'getComputedStyle(document.activeElement).{p}') for p in ('outlineStyle', 'outlineWidth')]
     assert style[0] != 'none' and float(style[1].removesuffix('px')) >= 2
     tab.keyboard.press('Enter')
-    tab.wait_for_function('c => getComputedStyle(document.body).backgroundColor != c', arg=light)
+    wait_until(tab, 'c => getComputedStyle(document.body).backgroundColor != c', light)
 
 
 def test_narrow_menu(tab):
@@ -248,9 +250,9 @@ def test_bar(tab):
     bar = tab.locator('#quarto-header')
     assert bar.bounding_box()['height'] == 56 and tab.evaluate('document.querySelectorAll("header nav").length') <= 1
     tab.mouse.wheel(0, 1500)
-    tab.wait_for_function('document.querySelector("#quarto-header").getBoundingClientRect().bottom <= 0')
+    wait_until(tab, 'document.querySelector("#quarto-header").getBoundingClientRect().bottom <= 0')
     tab.mouse.wheel(0, -300)
-    tab.wait_for_function('document.querySelector("#quarto-header").getBoundingClientRect().top === 0')
+    wait_until(tab, 'document.querySelector("#quarto-header").getBoundingClientRect().top === 0')
     tab.set_viewport_size({'width': 844, 'height': 390})
     tab.evaluate('scrollTo(0, 600)')
     assert bar.bounding_box()['y'] + bar.bounding_box()['height'] <= 0
@@ -276,7 +278,7 @@ def test_progress(tab):
     box.get_by_role('button', name='Check').click()
     assert box.locator('output').inner_text() == 'Right.'
     tab.locator('.nav-page-next').scroll_into_view_if_needed()
-    tab.wait_for_function('document.querySelector("#quarto-sidebar a.read")')
+    wait_until(tab, 'document.querySelector("#quarto-sidebar a.read")')
     tab.reload()
     assert 'read' in entry.get_attribute('class').split() and tab.locator('.mcx[data-right=yes]').count() == 1
     assert 'solved' in box.locator('output').inner_text()

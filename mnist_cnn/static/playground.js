@@ -689,7 +689,7 @@ function start(root) {
     update();
   }
 
-  const fold = network.folded ? make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, and what is behind each of its numbers'), ...inner) : null;
+  const fold = network.folded ? make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, every number'), ...inner) : null;
   const body = fold ? [fold] : inner;
   root.replaceChildren(root.querySelector('script[type="application/json"]'), make('div', {class: 'mcp'}, live,
     make('div', {class: 'mcp-top'},

@@ -8,7 +8,7 @@ const stem = word => word.replace(/(?:ing|ed|es|s|e)$/, m => word.length - m.len
 
 // how well an entry answers the words asked for: terms that it defines, then headings, then the title, then the text
 function score(entry, words, asked) {
-  const parts = [[entry.terms || '', 9], [entry.section || '', 7], [entry.title || '', entry.section ? 2 : 6], [entry.text || '', 1]].map(([t, w]) => [` ${fold(t)}`, w]);
+  const parts = [[entry.terms || '', 9], [entry.section || '', 7], [entry.title || '', entry.section ? 2 : 8], [entry.text || '', 1]].map(([t, w]) => [` ${fold(t)}`, w]);
   let total = 0;
   for (const word of words) {
     const best = parts.reduce((most, [text, weight]) => {
@@ -19,6 +19,7 @@ function score(entry, words, asked) {
     total += best;
   }
   if (fold(entry.section || entry.title || '') === asked) total += 6;
+  if (!entry.section && words.length && fold(entry.title || '').split(' ').map(stem).join(' ') === words.join(' ')) total += 8;  // a chapter of that name
   if ((entry.terms || '').split('|').some(t => fold(t) === asked)) total += 5;
   return total * (/^reference_/.test(entry.href) ? .45 : 1);
 }
