@@ -213,6 +213,24 @@ def test_back_to_the_pixels_by_keyboard(tab):
     assert not detail.is_visible()
 
 
+def test_lines_to_the_window(tab):
+    "The numbers of a picked unit stand right under its layer, and lines lead from it to its window in the layer above; Escape takes both away."
+    root = widget(tab)
+    maps = root.locator('canvas[role=application]')
+    names = root.locator('.mcp-name strong').all_inner_texts()
+    layer = names.index('conv2')
+    maps.nth(layer).scroll_into_view_if_needed()
+    maps.nth(layer).click(position={'x': 70, 'y': 25})
+    settle(tab)
+    detail, (unit, above) = root.locator('.mcp-detail'), (maps.nth(n).bounding_box() for n in (layer, layer - 1))
+    assert 0 <= detail.bounding_box()['y'] - unit['y'] - unit['height'] < 20
+    ends = root.locator('.mcp-links path').evaluate_all('all => all.map(p => { const m = p.getScreenCTM(), e = p.getPointAtLength(p.getTotalLength()); return [e.x + m.e, e.y + m.f]; })')
+    assert len(ends) == 2 and all(above['x'] <= x <= above['x'] + above['width'] and above['y'] <= y <= above['y'] + above['height'] for x, y in ends)
+    tab.keyboard.press('Escape')
+    settle(tab)
+    assert not detail.is_visible() and root.locator('.mcp-links path').count() == 0
+
+
 @everywhere
 def test_maps_by_keyboard(tab):
     "Arrow keys move over a layer's numbers, each is announced, and Enter opens it."

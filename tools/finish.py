@@ -15,7 +15,7 @@ from tools.widgets import lighten
 
 IMG = re.compile(r'<img (?![^>]*\bloading=)(?=[^>]*src="[^":]+")')
 STILL = re.compile(r'src="data:image/(png|jpeg|gif|svg\+xml);base64,([^"]+)"')
-SCRIPT = re.compile(r'<script (?![^>]*\b(?:defer|async|type="module")\b)(?=src="(?!https?:)[^"]+")')
+SCRIPT = re.compile(r'<script (?![^>]*\b(?:defer|async|type="module")\b)(?=src="(?!https?:|scheme\.js)[^"]+")')
 
 
 def finish(site):
@@ -24,7 +24,7 @@ def finish(site):
     for page in site.rglob('*.html'):
         lighten(page)
         text = STILL.sub(lambda m: f'src="{in_file(m[2], m[1], page)}"', page.read_text(encoding='utf-8'))
-        new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub(lambda m: m[0] if 'scheme.js' in m[0] else '<script defer ', text)), page.relative_to(site).as_posix())
+        new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub('<script defer ', text)), page.relative_to(site).as_posix())
         if new != text: page.write_text(new, encoding='utf-8')
     for copy in [*site.glob('*.html.md'), *site.glob('*.llms.md')]: copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
     for picture in site.glob('*_files/**/*.png'):

@@ -140,7 +140,11 @@ function prepare({pixels, width, height}) {
 
 // ---- the network
 
-const bytes = base64 => Uint8Array.from(atob(base64), c => c.charCodeAt(0));
+function bytes(base64) {
+  const text = atob(base64), found = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) found[i] = text.charCodeAt(i);
+  return found;
+}
 const shape3 = s => s.length === 3 ? s : [s[0], 1, 1];
 const size = s => s.reduce((a, b) => a * b, 1);
 
@@ -492,11 +496,13 @@ function start(root) {
   function stopOpening() { const was = opening; if (was) cancelAnimationFrame(was); opening = 0; return was !== 0; }
   function open() {
     const digit = smooth(OPENING).map(p => p.map(v => v * SIDE)), begun = performance.now();
+    let frame = 0;
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     const step = now => {
       const n = calm ? digit.length : clamp(Math.ceil((now - begun) / 1400 * digit.length), 1, digit.length);
       strokes = [digit.slice(0, n)];
-      drawn(lines.childElementCount === 1);
+      // the line grows with each picture that the screen shows, the answer follows some ten times a second
+      (frame++ % 6 === 0 || n === digit.length ? drawn : draw)(lines.childElementCount === 1);
       opening = n < digit.length ? requestAnimationFrame(step) : -1;
     };
     step(begun);
@@ -579,8 +585,9 @@ function start(root) {
   addEventListener('beforeprint', () => { rows.forEach(({row}) => near.add(row)); update(); });
   for (const {row} of rows) watch.observe(row);
   const detail = make('div', {class: 'mcp-detail', tabindex: -1, role: 'region', 'aria-label': 'What is behind a unit'});
-  const stack = make('div', {class: 'mcp-layers'}, ...rows.map(r => r.row));
-  const inner = [make('p', {class: 'mcp-note'}, 'Orange is above zero, blue below. Click a unit, or move to it with the arrow keys and press Enter, to see what it is made of.'), detail, stack];
+  const links = make('svg', {class: 'mcp-links', 'aria-hidden': 'true'});
+  const stack = make('div', {class: 'mcp-layers'}, ...rows.map(r => r.row), links);
+  const inner = [make('p', {class: 'mcp-note'}, 'Orange is above zero, blue below. Click a unit, or move to it with the arrow keys and press Enter, to see what it is made of. Escape closes it.'), stack];
 
   // behind a unit
   function pick(l, i) { if (fold && !fold.open) { fold.open = true; arrange(); } picked = {layer: l, i}; channel = null; drawDetail(); soon(); detail.focus({preventScroll: true}); bring(); }
@@ -594,11 +601,31 @@ function start(root) {
     const by = layers[l].op === 'pool' && !layers[l].mean ? ([j]) => j < 0 ? -Infinity : x[j] : ([j, w]) => j < 0 ? -Infinity : Math.abs(w * x[j]);
     return terms.reduce((a, b) => by(b) > by(a) ? b : a)[0];
   }
+  // lines from the picked unit to what it is computed from in the layer above: to the corners of its window, or to its strongest inputs
+  function drawLinks(parts) {
+    links.replaceChildren();
+    if (!picked || picked.layer < 1 || stack.clientWidth === 0) return;
+    const {layer: l, i} = picked, layer = layers[l], from = stack.getBoundingClientRect();
+    const box = (row, [c, y0, y1, x0, x1]) => {
+      const {maps} = rows[row], r = maps.element.getBoundingClientRect(), [x, y] = maps.corner(c), u = maps.unit;
+      return [r.left - from.left + x + x0 * u, r.top - from.top + y + y0 * u, (x1 - x0 + 1) * u, (y1 - y0 + 1) * u];
+    };
+    const at = (shape, i) => { const [, H, W] = shape3(shape), y = Math.floor(i / W) % H, x = i % W; return [Math.floor(i / (H * W)), y, y, x, x]; };
+    const [x, y, w] = box(l, at(layer.out, i)), line = (bx, by, strong = 1) => make('path', {d: `M${x + w / 2} ${y}L${bx} ${by}`, 'stroke-opacity': strong.toFixed(2)});
+    if (layer.kernel_size) {
+      const [, [y0, y1], [x0, x1]] = parts[l], c = layer.op === 'pool' ? at(layer.out, i)[0] : channel ?? 0, [bx, by, bw, bh] = box(l - 1, [c, y0, y1, x0, x1]);
+      links.append(line(bx, by + bh), line(bx + bw, by + bh));
+    } else {
+      const x = outputs[l], {terms} = behind(layer, arrays(), i), size = ([j, w]) => Math.abs(w * x[j]), best = [...terms].sort((a, b) => size(b) - size(a)).slice(0, 6), most = size(best[0]) || 1;
+      for (const t of best) { const [bx, by, bw, bh] = box(l - 1, at(layer.in, t[0])); links.append(line(bx + bw / 2, by + bh, .25 + .75 * size(t) / most)); }
+    }
+  }
   function close() { const from = picked.layer; picked = null; drawDetail(); soon(); rows[from].maps.element.focus({preventScroll: true}); }
   function follow() { if (picked.layer > 0) pick(picked.layer - 1, strongest()); }
   function drawDetail() {
     if (!picked) { detail.hidden = true; return; }
     detail.hidden = false;
+    if (detail.parentNode !== rows[picked.layer].row) rows[picked.layer].row.append(detail);  // right under the unit
     const held = detail.contains(document.activeElement);
     const {layer: l, i} = picked, layer = layers[l], x = outputs[l], value = outputs[l + 1][i], {terms, bias} = behind(layer, arrays(), i);
     const at = j => j < 0 ? null : x[j], product = ([j, w]) => j < 0 ? 0 : w * x[j];
@@ -666,7 +693,7 @@ function start(root) {
     verdict.replaceChildren(make('strong', {}, empty ? '–' : classes[best]), empty ? ' nothing is drawn' : ` ${percent(p[best])}`,
       ...(warm === null || empty ? [] : [make('small', {}, ` read in ${warm.toFixed(1)} ms`)]));
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
-    if (stack.offsetParent) rows.forEach(({layer, maps, filters, row}, l) => {
+    if (!fold || fold.open) rows.forEach(({layer, maps, filters, row}, l) => {
       if (!near.has(row)) return;
       const own = picked && picked.layer === l;
       let mark = parts[l + 1] || null;
@@ -675,6 +702,7 @@ function start(root) {
       if (filters) filters.draw(arrays()[layer.weight]);
     });
     if (picked) drawDetail();
+    drawLinks(parts);
   }
   function say() {
     requestAnimationFrame(() => {
@@ -709,13 +737,12 @@ function start(root) {
 
 // Pixels as MNIST has them, white on black, and a frame around the part that a unit sees.
 function grey(canvas, pixels, part) {
-  const unit = canvas.width / 28, ctx = canvas.getContext('2d'), image = ctx.createImageData(canvas.width, canvas.height);
-  const ink = new Uint32Array(image.data.buffer);
-  for (let y = 0, at = 0; y < canvas.height; y++) for (let x = 0; x < canvas.width; x++) {
-    const v = pixels[Math.floor(y / unit) * 28 + Math.floor(x / unit)];
-    ink[at++] = rgba(v, v, v, 255);
-  }
-  ctx.putImageData(image, 0, 0);
+  const unit = canvas.width / 28, ctx = canvas.getContext('2d'), small = make('canvas', {width: 28, height: 28});
+  const image = small.getContext('2d').createImageData(28, 28), ink = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < 784; i++) ink[i] = rgba(pixels[i], pixels[i], pixels[i], 255);
+  small.getContext('2d').putImageData(image, 0, 0);
+  ctx.imageSmoothingEnabled = false;
+  ctx.drawImage(small, 0, 0, canvas.width, canvas.height);
   if (!part) return;
   const [, [y0, y1], [x0, x1]] = part;
   Object.assign(ctx, {strokeStyle: '#ff6fae', lineWidth: 2});

@@ -57,7 +57,7 @@ document.addEventListener('keydown', e => { if (e.key === 'Escape' && sidebar.cl
 
 // ---- the bar, and where on the page the reader is
 const links = $$('#TOC a'), targets = links.map(a => document.getElementById(decodeURIComponent(a.hash.slice(1))));
-let last = scrollY, asked = 0;
+let last = 0, asked = 0;
 function scrolled() {
   asked = 0;
   if (Math.abs(scrollY - last) > 6) {
