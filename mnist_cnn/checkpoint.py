@@ -9,13 +9,14 @@ __all__ = ['SCHEMA', 'checksum', 'read_checkpoint', 'Stopped', 'Checkpoint']
 import copy, hashlib, math, os, random, signal, threading, warnings
 from contextlib import contextmanager
 from dataclasses import astuple
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from .checks import shown
 from .data import Batches
-from .files import check_state, on_cpu, read_tensors, write_tensors
+from .files import as_path, check_state, on_cpu, read_tensors, write_tensors
 from .kernels import Unfit
 from .steps import EagerStep, FlatAdam, GraphStep, KernelStep, Loop
 from .training import Epoch
@@ -56,7 +57,7 @@ def _remaining(batches, begun, n_done, device):
     return rest
 
 # %% ../nbs/33_checkpoint.ipynb #ed2e4860
-def checksum(batches, # `Batches`, or anything else
+def checksum(batches: Any, # `Batches`, or anything else
             ) -> str | None:
     "Of all images and targets, the first 16 digits of their SHA-256; None unless they are `Batches`"
     if not isinstance(batches, Batches): return None
@@ -210,10 +211,10 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike, # file to write; until it is whole, an older one stays
                  resume: bool = False, # continue the run in `path`, if the file is there?
                  settings: dict | None = None): # what else a run must have to be resumed: plain values, such as the seed
-        self.path, self.settings = Path(path), dict(settings or {})
+        self.path, self.settings = as_path(path), {} if settings is None else settings.copy() if isinstance(settings, dict) else settings
         if self.path.is_dir(): raise IsADirectoryError(f"{path}: is a folder; give the name of a file for the checkpoint.")
-        if not _settings(self.settings): raise TypeError(f"settings are {settings!r:.80}; expected plain values by name.")
-        self.state = read_checkpoint(self.path) if resume and self.path.exists() else None
+        if not _settings(self.settings): raise TypeError(f"settings are {shown(settings, 80)}; expected plain values by name.")
+        self.state: Any = read_checkpoint(self.path) if resume and self.path.exists() else None
 
     @property
     def run(self) -> dict:
@@ -276,7 +277,7 @@ class Checkpoint:
         "Take the kind of step that the run in the file took, if it can be had"
         kinds = {k.name: k for k in (EagerStep, KernelStep, GraphStep)}
         if name == loop.step.name or name not in kinds or loop.step.name not in kinds: return
-        try: loop.step = kinds[name](*loop.chosen.options()).bind(loop.model, loop.opt, loop.train, math.inf)
+        try: loop.step = kinds[name](*loop.chosen.options()).bind(loop.model, loop.opt, loop.train, _most)
         except Unfit: pass  # there is a warning of it
 
     def _warn_of_rounding(self, loop):

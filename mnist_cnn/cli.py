@@ -157,8 +157,8 @@ def _find_run(path, resume):
         return kept, f"{path}: {kept.describe()} are done; the run is resumed from there" if kept.state else f"{path}: no checkpoint there; the run begins at the start"
     try: old = Checkpoint(path, resume=True)
     except (ValueError, OSError): old = None  # nothing that anyone could resume
-    unfinished = old is not None and old.state is not None and not old.finished
-    return Checkpoint(path), unfinished and f"{path}: holds an unfinished run ({old.describe()}), which this one replaces; --resume would resume it"
+    if old is None or old.state is None or old.finished: return Checkpoint(path), None
+    return Checkpoint(path), f"{path}: holds an unfinished run ({old.describe()}), which this one replaces; --resume would resume it"
 
 def _resume_command(args):
     "The command that resumes a run"

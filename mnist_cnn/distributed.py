@@ -9,6 +9,7 @@ __all__ = ['Together', 'process_group']
 import os, random, time, uuid
 from contextlib import contextmanager
 from copy import copy
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,19 +22,19 @@ from .steps import Alone, default_device
 # %% ../nbs/22_distributed.ipynb #f825163c
 class Together:
     "The group of a process that trains together with others, each of which runs the same program"
-    def __init__(self, device): # where this process calculates
+    def __init__(self, device: torch.device): # where this process calculates
         self.device, self.rank, self.n_ranks = device, dist.get_rank(), dist.get_world_size()
 
-    def share(self, batches): # `Batches`, in the same order on every process
+    def share(self, batches: Batches): # `Batches`, in the same order on every process
         "Of each batch, this process's samples"
         if not isinstance(batches, Batches):
             raise TypeError(f"a group of processes cannot share a {type(batches).__name__}, expected Batches. "
                             "Hold the data in memory, as Batches(x, y, bs, shuffle=True), or train without a group.")
-        mine = copy(batches)
+        mine: Any = copy(batches)
         mine.share, mine.group = (self.rank, self.n_ranks), self
         return mine
 
-    def join(self, model): # any `nn.Module`, with the same layers on every process
+    def join(self, model: torch.nn.Module): # any `nn.Module`, with the same layers on every process
         "Begin with the weights of the first process"
         model.load_state_dict(self.same(on_cpu(model)))
 
@@ -46,8 +47,8 @@ class Together:
         torch.set_rng_state(state)
 
     def average(self,
-                grads, # tensors, means over this process's samples; changed in place
-                n): # number of these samples
+                grads: list[torch.Tensor], # tensors, means over this process's samples; changed in place
+                n: int): # number of these samples
         "Make `grads` the means over all processes' samples"
         grads = [g for g in grads if g is not None]
         flat = torch.cat([*(g.flatten() for g in grads), torch.ones(1, device=self.device)])
@@ -62,7 +63,7 @@ class Together:
         dist.all_reduce(sums)
         return sums.tolist()
 
-    def same(self, value): # anything that can be pickled; only that of the first process matters
+    def same(self, value: Any): # anything that can be pickled; only that of the first process matters
         "What the first process has, on every process"
         box = [value]
         dist.broadcast_object_list(box, src=0, device=self.device)
@@ -86,7 +87,7 @@ def _meet(store, # that all processes reach, with anything in it
 
 # %% ../nbs/22_distributed.ipynb #e67649f4
 @contextmanager
-def process_group(device=None): # kind of device, "cpu", "cuda", …; None: `default_device()`
+def process_group(device: Any = None): # kind of device, "cpu", "cuda", …; None: `default_device()`
     "In this block: the group of all the processes that torchrun started, or `Alone` if there are no others"
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield Alone()

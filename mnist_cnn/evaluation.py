@@ -10,48 +10,48 @@ __all__ = ['accuracy', 'accuracy_interval', 'predict', 'check_scored', 'mistakes
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import check_images, check_logits, check_number, check_probs, check_targets
+from .checks import as_pixels, check_function, check_images, check_items, check_logits, check_model, check_number, check_probs, check_targets, check_tensor, check_texts
 from .data import Batches
 from .steps import device_of, evaluating
 from .training import evaluate
 
 # %% ../nbs/06_evaluation.ipynb #49bc06e5
 def accuracy(model: nn.Module, # gives logits N×classes
-             batches, # anything that yields (xb, yb): `Batches`, a `DataLoader`
+             batches: Any, # anything that yields (xb, yb): `Batches`, a `DataLoader`
             ) -> float:
     "Fraction of right answers of `model`, from 0 to 1"
     return evaluate(model, batches).accuracy
 
 # %% ../nbs/06_evaluation.ipynb #dcff8b8b
-def accuracy_interval(accuracy, # measured share of right answers, 0 to 1
-                      n, # number of samples it was measured on
-                      z=1.959964): # normal quantile; 1.96 for 95%
+def accuracy_interval(accuracy: float, # measured share of right answers, 0 to 1
+                      n: int, # number of samples it was measured on
+                      z: float = 1.959964): # normal quantile; 1.96 for 95%
     "Wilson's interval for the true accuracy: (low, high)"
-    accuracy, n, z = check_number("accuracy", accuracy, least=0, most=1), check_number("n", n, least=1), check_number("z", z, least=0)
+    accuracy, n, z = check_number("accuracy", accuracy, least=0, most=1), check_number("n", n, least=1, most=1e18), check_number("z", z, least=0, most=1000)
     centre = accuracy + z**2 / (2 * n)
     half = z * math.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
     return max(0., (centre - half) / (1 + z**2 / n)), min(1., (centre + half) / (1 + z**2 / n))
 
 # %% ../nbs/06_evaluation.ipynb #af0baf2a
-def predict(model, # gives logits N×classes
-            x, # images, uint8 or float N×C×H×W, or `Batches` (with their normalisation)
-            bs=256): # images at once
+def predict(model: nn.Module, # gives logits N×classes
+            x: torch.Tensor | Batches, # images, uint8 or float N×C×H×W, or `Batches` (with their normalisation)
+            bs: int = 256): # images at once
     "Probabilities of the classes, N×classes, on the cpu"
     device = device_of(model)
     if not isinstance(x, Batches): x = Batches(x := check_images(x), torch.zeros(len(x), dtype=torch.long))
-    with evaluating(model): probs = torch.cat([check_logits(model(xb.to(device)), None, model).softmax(1).cpu() for xb, _ in x.with_bs(bs)])
+    with evaluating(model): probs = torch.cat([check_logits(model(xb.to(device)), None, model, len(xb)).softmax(1).cpu() for xb, _ in x.with_bs(bs)])
     if not probs.isfinite().all(): raise ValueError("probabilities are NaN: are all pixels and all weights finite?")
     return probs.clone()  # what was made in inference mode could not be used with gradients later
 
-def check_scored(probs, # probabilities N×classes
-                 targets, # true classes, N
+def check_scored(probs: torch.Tensor, # probabilities N×classes
+                 targets: torch.Tensor, # true classes, N
                 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Both as tensors; an error that says what was expected unless there is a class for each row, N at least 1"
     probs = check_probs(probs)
@@ -59,8 +59,8 @@ def check_scored(probs, # probabilities N×classes
     return probs, check_targets(targets, len(probs), probs.shape[1])
 
 # %% ../nbs/06_evaluation.ipynb #6d597a27
-def mistakes(probs, # probabilities N×classes, from `predict`
-             targets): # true classes, N
+def mistakes(probs: torch.Tensor, # probabilities N×classes, from `predict`
+             targets: torch.Tensor): # true classes, N
     "Indices of the samples that are read wrongly, the surest mistake first"
     probs, targets = check_scored(probs, targets)
     sure, preds = probs.max(1)
@@ -84,10 +84,10 @@ class ConfusionMatrix:
     @property
     def mistakes(self): return self.counts - self.counts.diag().diag()
 
-    def most_confused(self, k=5):
+    def most_confused(self, k: int = 5):
         "The `k` most frequent mistakes: (true class, answer, count)"
         n, flat = len(self.counts), self.mistakes.flatten()
-        top = flat.argsort(descending=True, stable=True)[:k].tolist()
+        top = flat.argsort(descending=True, stable=True)[:check_number("k", k, least=0, whole=True)].tolist()
         return [(i // n, i % n, flat[i].item()) for i in top if flat[i] > 0]
 
     def _repr_markdown_(self):
@@ -100,7 +100,7 @@ class ConfusionMatrix:
             rows.append(f"| {c} | {n:,} | {percent(r)}{interval} | {percent(p)} | {percent(f)} |")
         return "\n".join([head, *rows])
 
-    def plot(self, classes=None):
+    def plot(self, classes: Sequence | None = None):
         "Draw the matrix, the mistakes shaded, and return the figure"
         from matplotlib.figure import Figure
         n, shade = len(self.counts), self.mistakes / self.mistakes.max().clamp(min=1)
@@ -111,24 +111,22 @@ class ConfusionMatrix:
             colour, weight = "white" if shade[i, j] > 0.8 else "black", "bold" if i == j else "normal"
             if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=colour, weight=weight)
         ax.set(xticks=range(n), yticks=range(n), xlabel="answer", ylabel="true class")
-        names = [str(c) for c in classes or range(n)]
+        names = check_texts("classes", range(n) if classes is None else classes, n)
         ax.set_xticklabels(names)
         ax.set_yticklabels(names)
         return fig
 
-def confusion_matrix(targets, # true classes, N
-                     preds, # answers, N
-                     n_classes=None): # rows and columns; None: as many as occur
+def confusion_matrix(targets: torch.Tensor | Sequence, # true classes, N
+                     preds: torch.Tensor | Sequence, # answers, N
+                     n_classes: int | None = None): # rows and columns; None: as many as occur
     "How often each class was taken for each, as a `ConfusionMatrix`"
-    targets, preds = torch.as_tensor(targets), torch.as_tensor(preds)
-    if targets.shape != preds.shape or targets.ndim != 1:
-        raise ValueError(f"targets are {tuple(targets.shape)} and preds {tuple(preds.shape)}; expected one class for "
-                         "each sample in both. Of logits or probabilities, take argmax(1).")
-    if not len(targets): raise ValueError("there are no samples; expected at least one.")
-    low, high = [int(f(f(targets), f(preds))) for f in (min, max)]
-    n = n_classes or high + 1
-    if low < 0 or high >= n: raise ValueError(f"classes from {low} to {high} occur; expected 0 to {n - 1}.")
-    return ConfusionMatrix(torch.bincount(targets.long() * n + preds.long(), minlength=n * n).reshape(n, n))
+    targets, preds = check_targets(targets), check_targets(preds, name="the answers")
+    if len(targets) != len(preds) or not len(targets):
+        raise ValueError(f"there are {len(targets):,} targets and {len(preds):,} answers; expected one class for each sample in both, and at least one sample.")
+    high = int(max(targets.max(), preds.max()))
+    n = high + 1 if n_classes is None else check_number("n_classes", n_classes, least=1, whole=True)
+    if high >= n or n > 10_000: raise ValueError(f"classes from 0 to {max(high, n - 1):,} are to be counted; expected 0 to {min(n, 10_000) - 1:,}.")
+    return ConfusionMatrix(torch.bincount(targets * n + preds, minlength=n * n).reshape(n, n))
 
 # %% ../nbs/06_evaluation.ipynb #6debbe11
 def shifted(x: torch.Tensor, # images N×C×H×W of any type
@@ -136,57 +134,50 @@ def shifted(x: torch.Tensor, # images N×C×H×W of any type
             down: int = 0, # pixels; negative: up
            ) -> torch.Tensor:
     "The images moved, black coming in"
-    if not all(isinstance(n, int) for n in (right, down)): raise ValueError(f"right is {right!r} and down {down!r}; expected whole numbers of pixels.")
+    x, right, down = check_tensor(x, "the images", "N×C×H×W"), check_number("right", right, whole=True), check_number("down", down, whole=True)
+    if x.ndim < 2: raise ValueError(f"the images have the shape {tuple(x.shape)}; expected N×C×H×W.")
     h, w = x.shape[-2:]
     if abs(down) >= h or abs(right) >= w: return torch.zeros_like(x)
     kept = x[..., max(0, -down):h - max(0, down), max(0, -right):w - max(0, right)]
     return F.pad(kept, (max(0, right), max(0, -right), max(0, down), max(0, -down)))
 
 # %% ../nbs/06_evaluation.ipynb #5db42d52
-def _pixels(x): return x.float() / 255 if x.dtype == torch.uint8 else x
+def _pixels(x):
+    "Images as floats, of the type that they have"
+    x = check_images(x, least=1)
+    return x if x.is_floating_point() else as_pixels(x)
 
-def _warped(x, matrix):
-    "Images sampled, bilinearly, at the places that `matrix` (2×2) sends their pixels to, seen from the centre"
-    x = _pixels(x)
-    theta = torch.tensor([[*row, 0.] for row in matrix], dtype=x.dtype, device=x.device)
-    grid = F.affine_grid(theta.expand(len(x), 2, 3), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False)
+def _torchvision(name, x, *args):
+    "What a function of torchvision gives for the images; importing it takes seconds"
+    from torchvision.transforms.v2 import functional
+    return getattr(functional, name)(_pixels(x), *args)
 
 def rotated(x: torch.Tensor, # images N×C×H×W, uint8 or float
             degrees: float, # against the clock
            ) -> torch.Tensor: # float
-    "The images turned about their centre"
-    if not math.isfinite(degrees): raise ValueError(f"degrees is {degrees!r}; expected a number.")
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return _warped(x, [[c, -s], [s, c]])
+    "The images turned about their center"
+    return _torchvision("rotate", x, check_number("degrees", degrees), "bilinear")
 
 def scaled(x: torch.Tensor, # images N×C×H×W, uint8 or float
            factor: float, # above 1 larger, below 1 smaller
           ) -> torch.Tensor: # float
-    "The images made larger or smaller about their centre"
-    if not 0 < factor < math.inf: raise ValueError(f"factor is {factor!r}; expected a positive number.")
-    return _warped(x, [[1 / factor, 0], [0, 1 / factor]])
+    "The images made larger or smaller about their center"
+    return _torchvision("affine", x, 0., [0, 0], check_number("factor", factor, least=0.001, most=1000), [0., 0.], "bilinear")
 
 def blurred(x: torch.Tensor, # images N×C×H×W, uint8 or float
             sigma: float, # of the Gaussian, in pixels
            ) -> torch.Tensor: # float
     "The images out of focus"
-    if not 0 <= sigma < math.inf: raise ValueError(f"sigma is {sigma!r}; expected 0 or more pixels.")
-    x = _pixels(x)
-    if sigma == 0: return x
-    at = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, dtype=x.dtype, device=x.device)
-    k = torch.exp(-at**2 / (2 * sigma**2))
-    k = (k / k.sum()).expand(x.shape[1], 1, 1, -1)
-    x = F.conv2d(x, k, padding=(0, len(at) // 2), groups=x.shape[1])
-    return F.conv2d(x, k.transpose(2, 3), padding=(len(at) // 2, 0), groups=x.shape[1])
+    sigma = check_number("sigma", sigma, least=0, most=1000)
+    if sigma < 0.02: return _pixels(x)  # no pixel would get anything of its neighbors
+    rim = math.ceil(3 * sigma)  # black, as the page goes on
+    return _torchvision("gaussian_blur", F.pad(_pixels(x), [rim] * 4), [2 * rim + 1] * 2, [sigma] * 2)[..., rim:-rim, rim:-rim]
 
 def noisy(x: torch.Tensor, # images N×C×H×W, uint8 or float
           sd: float, # of the noise, where white is 1
          ) -> torch.Tensor: # float in [0, 1]
     "The images with Gaussian noise from torch's random state"
-    if not 0 <= sd < math.inf: raise ValueError(f"sd is {sd!r}; expected 0 or more.")
-    x = _pixels(x)
-    return (x + sd * torch.randn_like(x)).clamp(0, 1)
+    return _torchvision("gaussian_noise", x, 0., check_number("sd", sd, least=0, most=1e6))
 
 def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
             side: int, # of the square, in pixels
@@ -194,8 +185,7 @@ def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
     "The images with a black square over each, where torch's random state says"
     x = _pixels(x)
     h, w = x.shape[-2:]
-    if not isinstance(side, int) or not 0 <= side <= min(h, w):
-        raise ValueError(f"side is {side!r}; expected a whole number of pixels, 0 to {min(h, w)}.")
+    side = check_number("side", side, least=0, most=min(h, w), whole=True)
     def inside(size):
         start = torch.randint(size - side + 1, (len(x), 1), device=x.device)
         at = torch.arange(size, device=x.device)
@@ -210,6 +200,8 @@ def robustness(models: Sequence[nn.Module], # each gives logits N×classes
                amounts: Sequence[float],
               ) -> np.ndarray: # models×amounts
     "Accuracy of each model on the images distorted by each amount, the same images for all"
+    models, amounts = [check_model(m, data=True) for m in check_items("models", models, "networks")], check_items("amounts", amounts, "numbers")
+    x, targets, _ = check_images(x), check_targets(targets), check_function("distort", distort, "rotated")
     if not len(models) or not len(amounts): raise ValueError(f"{len(models)} models and {len(amounts)} amounts; expected at least one of each.")
     batches = [Batches(distort(x, a), targets, 256) for a in amounts]
     return np.array([[accuracy(m, b) for b in batches] for m in models])

@@ -6,10 +6,13 @@
 __all__ = ['Numbers', 'Choice', 'Trial', 'Verdict', 'Question', 'ask', 'check']
 
 # %% ../nbs/37_exercises.ipynb #ec99108d
-import html, json, re
+import html, json, re, sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
+
+from .checks import check_function, check_number, shown
 
 # %% ../nbs/37_exercises.ipynb #8201e2bd
 # a comma may group digits, separate numbers or stand before decimals; a space may group digits or separate numbers
@@ -37,9 +40,11 @@ def _number(token):
 def _flat(answer):
     "All numbers in numbers, texts, tensors, arrays, and lists of these"
     if isinstance(answer, str): return [(t, _number(t)) for t in next(_readings(answer))]
-    if hasattr(answer, "tolist"): answer = answer.tolist()
+    try: answer = answer.tolist() if hasattr(answer, "tolist") else answer
+    except Exception: return [(answer, None)]  # a tensor without data
     if isinstance(answer, (list, tuple, set, range)): return [pair for a in answer for pair in _flat(a)]
-    return [(answer, float(answer) if isinstance(answer, (int, float)) and not isinstance(answer, bool) else None)]
+    plain = isinstance(answer, (int, float)) and not isinstance(answer, bool) and abs(answer) <= sys.float_info.max
+    return [(answer, float(answer) if plain else None)]
 
 def _ways(answer):
     "All numbers in an answer, in each way that a text can be read"
@@ -55,7 +60,7 @@ class Numbers:
     any_order: bool = False # do they not have an order of their own?
     hints: tuple = () # of pairs: a number that is wrong, and what to say of it
 
-    def fault(self, answer): # numbers in any arrangement, or a text with them
+    def fault(self, answer: Any): # numbers in any arrangement, or a text with them
         "What is wrong with an answer, or an empty text"
         ways = _ways(answer)
         faults = [self._judge(given) for given in ways]
@@ -87,11 +92,11 @@ class Choice:
     asks: str # what is to be chosen
     options: dict # each, and what speaks against it: nothing for the right one
 
-    def fault(self, answer): # an option, or its number from 1
+    def fault(self, answer: Any): # an option, or its number from 1
         "What is wrong with an answer, or an empty text"
         names = list(self.options)
         if isinstance(answer, str): found = [n for n in names if n.casefold() == answer.strip().casefold()]
-        else: found = [n for i, n in enumerate(names, 1) if i == answer and not isinstance(answer, bool)]
+        else: found = [n for i, n in enumerate(names, 1) if [i] == [number for _, number in _flat(answer)]]
         if not found: return f"“{answer}” is not among the options: " + "; ".join(f"{i} {n}" for i, n in enumerate(names, 1)) + "."
         return self.options[found[0]]
 
@@ -102,7 +107,9 @@ class Trial:
     asks: str # what is to be given
     test: Callable # of the answer, and of what else it needs by name: gives what is wrong, or nothing
 
-    def fault(self, answer, **given): # what to try; what the test needs besides
+    def __post_init__(self): check_function("test", self.test, "one of the answer")
+
+    def fault(self, answer: Any, **given): # what to try; what the test needs besides
         "What is wrong with an answer, or an empty text"
         needs = self.test.__code__.co_varnames[1:self.test.__code__.co_argcount]
         if missing := [n for n in needs if n not in given]:
@@ -148,19 +155,21 @@ _asked: dict[int, Question] = {} # the exercises of the chapter that is running
 
 def ask(number: int, # of the exercise, from 1
         kind: Numbers | Choice | Trial, # what an answer must be
-        answer, # our own, computed in the cell
+        answer: Any, # our own, computed in the cell
         note: str = "", # what else we found; folded
         **given) -> Question: # what the test of a trial needs besides, by name
     "Check our own answer, and show the field for yours"
+    check_number("number", number, least=1, whole=True)
+    if not isinstance(kind, (Numbers, Choice, Trial)): raise TypeError(f"kind is {shown(kind)}; expected Numbers, Choice or Trial.")
     fault = kind.fault(answer, **given) if isinstance(kind, Trial) else kind.fault(answer)
-    assert not fault, f"exercise {number}: {fault}"
+    if fault: raise ValueError(f"exercise {number}: {fault}")
     _asked[number] = Question(number, kind, given, note)
     return _asked[number]
 
 def check(number: int, # of an exercise that was asked in this notebook
-          answer, # your own
+          answer: Any, # your own
          ) -> Verdict:
     "Check an answer to an exercise"
-    if number not in _asked: raise ValueError(f"exercise {number!r} was not asked here; run the cell under its question. There are {', '.join(map(str, _asked)) or 'none so far'}.")
+    if not isinstance(number, int) or number not in _asked: raise ValueError(f"exercise {shown(number)} was not asked here; run the cell under its question. There are {', '.join(map(str, _asked)) or 'none so far'}.")
     asked = _asked[number]
     return Verdict(asked.kind.fault(answer, **asked.given) if isinstance(asked.kind, Trial) else asked.kind.fault(answer))

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .checks import chain, check_finite, check_images, check_logits, check_number, check_targets, check_tensor, check_texts
 from .conv import receptive_field
 from .steps import evaluating
 
@@ -29,9 +30,13 @@ def show_maps(maps: torch.Tensor, # N×H×W, of any sign
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     signed = LinearSegmentedColormap.from_list("signed", ["#00233f", "#0072b2", "#7f7f7f", "#e69f00", "#fff2c2"])
-    maps = torch.as_tensor(maps).detach().cpu().float()
-    if maps.ndim != 3: raise ValueError(f"maps are {tuple(maps.shape)}; expected N×H×W, such as a layer's output for one image.")
-    n_cols = max(1, min(n_cols, len(maps)))
+    maps, over = [m if m is None else check_tensor(m, name, "N×H×W").detach().cpu() for m, name in ((maps, "maps"), (over, "the images over them"))]
+    if maps.ndim != 3 or not maps.numel() or maps.is_complex() or not maps.isfinite().all():
+        raise ValueError(f"maps are {maps.dtype} {tuple(maps.shape)}, or hold NaN or infinite values; expected N×H×W, such as a layer's output for one image.")
+    if over is not None and (over.shape != maps.shape or min(over.shape) < 2 or over.is_complex()): raise ValueError(f"over is {over.dtype} {tuple(over.shape)}; expected digits like the maps, {tuple(maps.shape)}.")
+    maps, size = maps.float(), check_number("size", size, above=0, most=100)
+    titles = None if titles is None else check_texts("titles", titles, len(maps))
+    n_cols = min(check_number("n_cols", n_cols, 1, whole=True), len(maps))
     n_rows = -(-len(maps) // n_cols)
     n_titled = sum(any(titles[i:i + n_cols]) for i in range(0, len(maps), n_cols)) if titles is not None else 0
     fig = Figure(figsize=(n_cols * size, n_rows * size + n_titled * 0.22), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
@@ -40,15 +45,15 @@ def show_maps(maps: torch.Tensor, # N×H×W, of any sign
     for i, (ax, m) in enumerate(zip(axs.flat, maps)):
         most = m.abs().max().item() or 1
         ax.imshow(m, cmap=signed, vmin=-most, vmax=most, interpolation="nearest")
-        if over is not None: ax.contour(torch.as_tensor(over[i]).float(), [0.5 * float(over[i].max())], colors="white", linewidths=0.7)
-        if titles is not None and titles[i]: ax.set_title(str(titles[i]), fontsize=9)
+        if over is not None: ax.contour(over[i].float(), [0.5 * float(over[i].max())], colors="white", linewidths=0.7)
+        if titles is not None and titles[i]: ax.set_title(titles[i], fontsize=9)
     return fig
 
 # %% ../nbs/09_interpretation.ipynb #93200abf
 def _layer(model, name):
     "The layer of that name"
     layers = dict(model.named_modules())
-    if name not in layers or not name:
+    if not isinstance(name, str) or not name or name not in layers:
         raise ValueError(f"{type(model).__name__} has no layer {name!r}; it has {', '.join(n for n in layers if n)}.")
     return layers[name]
 
@@ -67,6 +72,7 @@ def activations(model: nn.Module,
                 layer: str, # its name, such as "conv2"
                ) -> torch.Tensor: # N×channels×H×W, or N×units
     "What a layer makes of images"
+    x = check_images(x, floats=True)
     with evaluating(model), torch.inference_mode(False), torch.no_grad(): return _output_of(model, x, layer)[1]
 
 # %% ../nbs/09_interpretation.ipynb #180eeb07
@@ -78,12 +84,9 @@ class TopPatches(NamedTuple):
 
 def _window(model, layer):
     "`ReceptiveField` of a unit of `layer`, in a model that is a chain of layers; None: it sees all"
-    chain = model.as_sequential() if hasattr(model, "as_sequential") else model
-    if not isinstance(chain, nn.Sequential):
-        raise TypeError(f"{type(model).__name__} is not a chain of layers, so what a unit sees is not known; "
-                        "give it a method as_sequential() that returns one.")
-    layers = list(chain._modules.values())   # a layer that is used twice is there twice
-    before = layers[:1 + next(i for i, m in enumerate(layers) if m is _layer(model, layer))]
+    layers, own = list(chain(model)._modules.values()), _layer(model, layer)   # a layer that is used twice is there twice
+    if not any(m is own for m in layers): raise ValueError(f"{layer!r} is not one of the layers that {type(model).__name__} applies one after the other, so what its units see is not known.")
+    before = layers[:1 + next(i for i, m in enumerate(layers) if m is own)]
     return None if any(isinstance(m, (nn.Linear, nn.Flatten)) for m in before) else receptive_field(before)
 
 def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
@@ -92,8 +95,9 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
                 n: int = 8, # for each unit, from different images
                ) -> TopPatches:
     "The parts of images that excite each unit of a layer most"
-    if not 1 <= n <= len(x): raise ValueError(f"n is {n}; expected 1 to {len(x)}, the number of images.")
-    if x.ndim != 4 or x.shape[1] != 1: raise ValueError(f"x has the shape {tuple(x.shape)}; expected grey images N×1×H×W.")
+    x = check_images(x, floats=True, least=1)
+    n = check_number("n", n, least=1, most=len(x), whole=True)
+    if x.shape[1] != 1: raise ValueError(f"x has the shape {tuple(x.shape)}; expected grey images N×1×H×W.")
     field = _window(model, layer)
     best, places = [], []
     for xb in x.split(512):
@@ -116,21 +120,23 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
 # %% ../nbs/09_interpretation.ipynb #b55998d0
 def _checked(model, x, targets):
     "`x` and one target for each image; an error where something does not fit"
-    if not isinstance(x, torch.Tensor) or x.ndim != 4 or not x.is_floating_point():
-        given = f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else repr(x)
-        raise ValueError(f"x is {given}; expected float images N×C×H×W, as the model takes them (uint8 images: x.float() / 255).")
-    targets = torch.as_tensor(targets, device=x.device).expand(len(x)) if isinstance(targets, int) else torch.as_tensor(targets, device=x.device)
-    if targets.shape != (len(x),): raise ValueError(f"targets are {tuple(targets.shape)}; expected one class for each of the {len(x)} images.")
-    if not x.isfinite().all(): raise ValueError("x holds NaN or infinite pixels.")
-    with torch.no_grad(): n = model(x[:1]).shape[1]
-    if len(x) and not 0 <= int(targets.min()) <= int(targets.max()) < n:
-        raise ValueError(f"targets go from {targets.min()} to {targets.max()}; the model has the classes 0 to {n - 1}.")
+    x = check_images(x, floats=True, least=1)
+    with torch.no_grad(): n = check_logits(model(x[:1]), None, model, 1).shape[1]
+    if isinstance(targets, int): targets = [check_number("targets", targets, 0, n - 1, whole=True)] * len(x)
+    targets = check_targets(targets, len(x), n).to(x.device)
     return x.detach().clone(), targets   # a copy, since what was made in inference mode takes no gradients
+
+def _slope(model, logits, targets, of):
+    "The gradient of each image's own logit, by `of`"
+    own = check_logits(logits, None, model, len(targets)).gather(1, targets[:, None]).sum()
+    grad = torch.autograd.grad(own, of, allow_unused=True)[0] if own.requires_grad else None
+    if grad is None: raise ValueError(f"the logits of {type(model).__name__} do not depend on what they are to be explained by; expected a model that computes them from it.")
+    return grad
 
 def _gradient(model, x, targets):
     "Of each image's own logit, by its pixels; `model` is in evaluation mode"
     x = x.detach().requires_grad_()
-    return torch.autograd.grad(model(x).gather(1, targets[:, None]).sum(), x)[0]
+    return _slope(model, model(x), targets, x)
 
 def saliency(model: nn.Module, # gives logits N×classes
              x: torch.Tensor, # float N×C×H×W, as the model takes it
@@ -138,7 +144,7 @@ def saliency(model: nn.Module, # gives logits N×classes
             ) -> torch.Tensor: # N×C×H×W, 0 or more
     "How strongly each pixel would change the logit: the size of its gradient"
     with evaluating(model), torch.inference_mode(False):  # evaluation mode, but with gradients
-        return _gradient(model, *_checked(model, x, targets)).abs()
+        return check_finite(_gradient(model, *_checked(model, x, targets)).abs(), model)
 
 # %% ../nbs/09_interpretation.ipynb #f028b4b3
 def integrated_gradients(model: nn.Module, # gives logits N×classes
@@ -148,13 +154,15 @@ def integrated_gradients(model: nn.Module, # gives logits N×classes
                          n_steps: int = 64, # points of the integral; more are more exact
                         ) -> torch.Tensor: # N×C×H×W, of both signs; they sum to the logit's rise from the baseline
     "Each pixel's share in the difference that the image makes to the logit"
-    if n_steps < 1: raise ValueError(f"n_steps is {n_steps}; expected 1 or more.")
+    n_steps = check_number("n_steps", n_steps, least=1, most=100_000, whole=True)
     with evaluating(model), torch.inference_mode(False):
         x, targets = _checked(model, x, targets)
-        if isinstance(baseline, torch.Tensor) and baseline.ndim and baseline.shape[-3:] != x.shape[1:]:
+        if getattr(baseline, "ndim", 0): baseline = check_images(baseline, "the baseline", n_dims=0, floats=True).to(x)
+        else: baseline = check_number("baseline", baseline, -1e6, 1e6)
+        if isinstance(baseline, torch.Tensor) and baseline.shape not in (x.shape[1:], x.shape, (1, *x.shape[1:])):
             raise ValueError(f"baseline is {tuple(baseline.shape)}; expected a number, or an image of {tuple(x.shape[1:])}.")
         way = x - baseline
-        return way * sum(_gradient(model, baseline + way * (k + 0.5) / n_steps, targets) for k in range(n_steps)) / n_steps
+        return check_finite(way * sum(_gradient(model, baseline + way * (k + 0.5) / n_steps, targets) for k in range(n_steps)) / n_steps, model)
 
 # %% ../nbs/09_interpretation.ipynb #cc375606
 def grad_cam(model: nn.Module, # gives logits N×classes
@@ -166,11 +174,11 @@ def grad_cam(model: nn.Module, # gives logits N×classes
     with evaluating(model), torch.inference_mode(False):
         x, classes = _checked(model, x, targets)
         logits, maps = _output_of(model, x.requires_grad_(), layer)
-        if maps.ndim != 4:
-            raise ValueError(f"the layer {layer!r} makes {tuple(maps.shape[1:])} for an image; expected maps C×H×W, as a convolution makes them.")
-        grads = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), maps)[0]
+        if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+            raise ValueError(f"the layer {layer!r} makes {tuple(maps.shape[1:]) if isinstance(maps, torch.Tensor) else type(maps).__name__} for an image; expected maps C×H×W, as a convolution makes them.")
+        grads = _slope(model, logits, classes, maps)
         cam = F.relu((grads.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True)).detach()
-        return F.interpolate(cam, x.shape[-2:], mode="bilinear", align_corners=False)
+        return check_finite(F.interpolate(cam, x.shape[-2:], mode="bilinear", align_corners=False), model)
 
 # %% ../nbs/09_interpretation.ipynb #0f433a43
 def occlusion(model: nn.Module, # gives logits N×classes
@@ -180,16 +188,17 @@ def occlusion(model: nn.Module, # gives logits N×classes
               value: float = 0., # what it is filled with
              ) -> torch.Tensor: # N×1×H×W, of both signs
     "How far the logit falls, on average, when a square over the pixel hides what is there"
-    h, w = x.shape[-2:]
-    if not 1 <= size <= min(h, w): raise ValueError(f"size is {size}; expected 1 to {min(h, w)} pixels.")
+    value = check_number("value", value, -1e6, 1e6)
     with evaluating(model), torch.inference_mode(False), torch.no_grad():
         x, classes = _checked(model, x, targets)
+        h, w = x.shape[-2:]
+        size = check_number("size", size, least=1, most=min(h, w), whole=True)
         n_places = (h - size + 1) * (w - size + 1)
         squares = F.fold(torch.eye(n_places, device=x.device).repeat_interleave(size**2, 0).reshape(n_places, size**2, n_places)
                          .transpose(0, 1).permute(2, 0, 1), (h, w), size)   # places×1×H×W: 1 inside
-        falls = torch.stack([model(image[None])[:, t] - model(torch.where(squares > 0, value, image))[:, t] for image, t in zip(x, classes)])
+        falls = torch.stack([model(image[None])[:, t] - check_logits(model(torch.where(squares > 0, value, image)), None, model, n_places)[:, t] for image, t in zip(x, classes)])
         sums = F.fold(falls[:, None].expand(-1, size**2, -1), (h, w), size)
-        return sums / squares.sum(0)
+        return check_finite(sums / squares.sum(0), model)
 
 # %% ../nbs/09_interpretation.ipynb #acad5717
 class Components(NamedTuple):
@@ -202,10 +211,10 @@ def principal_components(features: torch.Tensor, # N×features
                          k: int = 2, # directions to keep
                         ) -> Components:
     "The `k` directions in which the points vary most, and the points seen along them"
-    if features.ndim != 2 or not 1 <= k <= min(features.shape):
-        raise ValueError(f"features are {tuple(features.shape)} and k is {k}; expected N×features, and k from 1 to the smaller of the two.")
-    if not features.isfinite().all(): raise ValueError("features hold NaN or infinite values.")
+    features = check_images(features, "the features", n_dims=2, floats=True)
+    k = check_number("k", k, least=1, most=min(features.shape), whole=True)
     centred = features - features.mean(0)
     u, s, v = torch.linalg.svd(centred, full_matrices=False)
+    if not 0 < (s**2).sum() < torch.inf: raise ValueError("the features are all the same, or too large to be squared; expected points that differ.")
     sign = v.gather(1, v.abs().argmax(1, keepdim=True)).sign()   # a direction and its opposite are alike: the largest part is positive
     return Components(centred @ (v * sign)[:k].T, (v * sign)[:k], (s**2 / (s**2).sum())[:k])

@@ -10,12 +10,13 @@ import ctypes, hashlib, os, platform, shlex, shutil, stat, subprocess, sys, temp
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import chain, check_model
+from .checks import chain, check_items, check_model, check_number, check_params
 from .files import private_folder
 
 # %% ../nbs/21_kernels.ipynb #e0d7da6b
@@ -57,7 +58,7 @@ def _linear_plan(layers, n_features):
     _require(all(n % 8 == 0 for n in sizes[:-1]), "a linear layer takes a number of features that is no multiple of 8")
     return sizes
 
-def check_sizes(convs: list, sizes: list, # as `plan` gives them
+def check_sizes(convs: Any, sizes: Any, # as `plan` gives them
                 max_bs: int = 512) -> None: # largest batch
     "`Unfit` if anything is too large: the one place where bounds are, so that C may count in 32 bits"
     for ci, co, k, p, h, w in convs:
@@ -74,7 +75,7 @@ def plan(model: nn.Module, # `nn.Sequential` of blocks and linear layers, or a m
     hooks = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
     _require(not any(getattr(m, h) for m in [model, *layers.modules()] for h in hooks), "it has hooks")
     with_weights = [m for m in layers if isinstance(m, (nn.Conv2d, nn.Linear))]
-    layers, convs, at = list(layers), [], tuple(shape)
+    layers, convs, at = list(layers), [], tuple(check_number("one of shape", n, 0, whole=True) for n in check_items("shape", shape, "sizes: C, H and W"))
     _require(len(at) == 3 and at[0] == 1, f"its images have the shape {'×'.join(map(str, at))}, not 1×H×W")
     while layers and type(layers[0]) is nn.Conv2d:
         block, at = _conv_plan(layers, *at)
@@ -207,9 +208,9 @@ def _open(path):
 class Fused:
     "A network's kernels: logits, gradients and steps, for weights in one flat tensor"
     def __init__(self,
-                 lib, # compiled for these sizes
-                 convs, sizes, # as `plan` gives them
-                 max_bs=512): # largest batch for gradients; logits are taken in such pieces
+                 lib: ctypes.CDLL, # compiled for these sizes
+                 convs: Any, sizes: Any, # as `plan` gives them
+                 max_bs: int = 512): # largest batch for gradients; logits are taken in such pieces
         self.lib, self.convs, self.sizes, self.n_threads = lib, convs, sizes, torch.get_num_threads()
         self.n_weights = sum(co * (ci * k * k + 1) for ci, co, k, *_ in convs)
         self.n_weights += sum(o * (i + 1) for i, o in zip(sizes, sizes[1:]))
@@ -234,11 +235,11 @@ class Fused:
                 raise ValueError(f"expected {self.n_weights:,} float32 in a row on the cpu; given {t.dtype} {tuple(t.shape)} on {t.device}.")
 
     def gradient(self,
-                 weight, # all weights, flat
-                 grad, # as long; filled with the gradient of the mean cross-entropy
-                 x, # images, float32 N×1×H×W
-                 y, # targets, N
-                 label_smoothing=0.): # as in `F.cross_entropy`
+                 weight: torch.Tensor, # all weights, flat
+                 grad: torch.Tensor, # as long; filled with the gradient of the mean cross-entropy
+                 x: torch.Tensor, # images, float32 N×1×H×W
+                 y: torch.Tensor, # targets, N
+                 label_smoothing: float = 0.): # as in `F.cross_entropy`
         "The mean cross-entropy of a batch"
         x, y = self._images(x), y.long().contiguous()
         if y.shape != (len(x),): raise ValueError(f"{len(x)} images and targets {tuple(y.shape)}; expected one for each.")
@@ -251,7 +252,7 @@ class Fused:
             raise ValueError(f"a target is {y.min()} or {y.max()}; expected classes 0 to {self.sizes[-1] - 1}.")
         return loss
 
-    def logits(self, weight, x): # all weights, flat; images, float32 N×1×H×W
+    def logits(self, weight: torch.Tensor, x: torch.Tensor): # all weights, flat; images, float32 N×1×H×W
         "Logits, N×classes"
         x = self._images(x)
         self._flat(weight)
@@ -261,15 +262,15 @@ class Fused:
                 self.lib.net_logits(self.net, weight.data_ptr(), xb.data_ptr(), len(xb), ob.data_ptr())
         return out
 
-    def adam(self, weight, grad, mean, square, lr, beta1, beta2, eps, n_steps): # flat tensors; steps, this one included
+    def adam(self, weight: torch.Tensor, grad: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, lr: float, beta1: float, beta2: float, eps: float, n_steps: int): # flat tensors; steps, this one included
         "One step of Adam"
         self._flat(weight, grad, mean, square)
         self.lib.net_adam(self.net, weight.data_ptr(), grad.data_ptr(), mean.data_ptr(), square.data_ptr(), self.n_weights,
                           lr, beta1, beta2, eps, n_steps)
 
-def flat_weights(params): # a model's parameters, or their gradients, in order
+def flat_weights(params: Any): # a model's parameters, or their gradients, in order
     "All of them in one tensor, as the kernels take them"
-    return torch.cat([(p.detach().permute(0, 2, 3, 1) if p.ndim == 4 else p.detach()).reshape(-1) for p in params])
+    return torch.cat([(p.detach().permute(0, 2, 3, 1) if p.ndim == 4 else p.detach()).reshape(-1) for p in check_params(params)])
 
 @torch.enable_grad()
 def _verify(lib, convs, sizes):
@@ -302,6 +303,7 @@ def fused(model: nn.Module, # as `plan` takes it
     "The kernels of `model`, compiled if need be; `Unfit` if there are none"
     _require(os.environ.get("MNIST_CNN_KERNELS", "1") != "0", "MNIST_CNN_KERNELS=0 is set")
     convs, sizes = map(tuple, plan(model, shape))
+    max_bs = check_number("max_bs", max_bs, whole=True)
     check_sizes(convs, sizes, max_bs)
     with _lock:
         key = convs, sizes, os.environ.get("CC")

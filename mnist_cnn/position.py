@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from .checks import check_images, check_number
+from .checks import check_function, check_images, check_number, check_tensor
 from .evaluation import shifted
 
 # %% ../nbs/09b_position.ipynb #82798aae
@@ -23,7 +23,9 @@ def shift_error(f: Callable, # images → maps N×C×H×W, or numbers N×units
     "How far `f` of the moved images is from (moved) `f` of the images; 1: as far as from `f` of another image"
     x, along, margin = check_images(x), check_number("along", along, least=0, whole=True), check_number("margin", margin, least=0, whole=True)
     if len(x) < 2: raise ValueError(f"{len(x)} images; expected at least 2, to compare with the distance between images.")
-    with torch.no_grad(): a, b = f(shifted(x, right)), f(x)
+    check_function("f", f, "a model")
+    with torch.no_grad(): a, b = [check_tensor(f(images), "what f gives", "maps N×C×H×W, or numbers N×units") for images in (shifted(x, right), x)]
+    if not a.is_floating_point() or a.ndim < 2 or a.shape != b.shape or len(a) != len(x): raise ValueError(f"f gives {a.dtype} {tuple(a.shape)} for {len(x)} images; expected floats, maps N×C×H×W, or numbers N×units.")
     if a.ndim == 4:
         b = shifted(b, along)
         h, w = a.shape[-2:]
@@ -31,4 +33,6 @@ def shift_error(f: Callable, # images → maps N×C×H×W, or numbers N×units
         a, b = [m[..., margin:h - margin, along + margin:w - margin] for m in (a, b)]
     elif along or margin: raise ValueError(f"along and margin are for maps N×C×H×W; f gives {tuple(a.shape)}.")
     other = b.roll(1, 0)
-    return ((a - b).flatten(1).norm(dim=1).sum() / (other - b).flatten(1).norm(dim=1).sum()).item()
+    moved, apart = [(m - b).flatten(1).norm(dim=1).sum() for m in (a, other)]
+    if not (0 < apart < torch.inf and moved < torch.inf): raise ValueError("f gives the same for all images, or NaN or infinite numbers; expected what tells images apart.")
+    return (moved / apart).item()

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .checks import check_number
+from .checks import check_function, check_items, check_number, check_pair, shown
 from .data import Augment, Batches
 from .files import check_state, on_cpu
 from .model import AllConvNet, SimpleCNN, plain_cnn
@@ -32,14 +32,14 @@ class OneCycle:
 
     def __call__(self, t: float, # fraction of the run that is done, 0 to 1
                 ) -> float:
+        t = check_number("t", t, least=0, most=1)
         if t < self.warmup: return t / self.warmup
         return (1 + math.cos(math.pi * (t - self.warmup) / (1 - self.warmup))) / 2
 
 class Schedule:
     "A callback that sets the learning rate of each step"
     def __init__(self, factor: Callable): # what `lr` is multiplied by, as a function of the fraction of the run that is done
-        if not callable(factor): raise TypeError(f"factor is {factor!r}; expected a function, such as OneCycle().")
-        self.factor = factor
+        self.factor = check_function("factor", factor, "OneCycle()")
 
     def check(self, loop: Loop) -> None:
         "Say what is planned"
@@ -95,7 +95,7 @@ class Recipe:
     autocast: torch.dtype | None = None # in which layers compute where they may; None: float32
     every: int = 1 # epochs from one measurement of the accuracies to the next
 
-    def batches(self, x, y, device=None) -> Batches: # images, targets; where they are kept
+    def batches(self, x: torch.Tensor, y: torch.Tensor, device: str | torch.device | None = None) -> Batches: # images, targets; where they are kept
         "Training batches"
         return Batches(x, y, self.bs, shuffle=True, device=device, augment=self.augment)
 
@@ -104,11 +104,11 @@ class Recipe:
             callbacks: Iterable = (), # besides those of the recipe
             **kw) -> History: # what else `fit` takes
         "Train `model` in this way"
-        own = [Measure(self.every)]
+        own: list = [Measure(self.every)]
         if self.schedule: own.append(Schedule(self.schedule))
         if self.average: own.append(Average(self.average))
         return fit(model, train, n_epochs=self.n_epochs, lr=self.lr, opt=partial(FlatAdam, weight_decay=self.weight_decay),
-                   step=Step(autocast=self.autocast), callbacks=[*own, *callbacks], **kw)
+                   step=Step(autocast=self.autocast), callbacks=[*own, *check_items("callbacks", callbacks, "objects with methods such as after_epoch")], **kw)
 
     def as_dict(self) -> dict:
         "Everything, as plain values"
@@ -134,11 +134,13 @@ def run_recipe(recipe: Recipe, # how to train
                unseen: tuple, # images and targets to measure it on, once, at the end
               ) -> tuple[torch.nn.Module, Run]:
     "Train a network of its own and measure it: the model, and a `Run`"
+    if not isinstance(recipe, Recipe): raise TypeError(f"recipe is {shown(recipe)}; expected a Recipe, such as recipes['best'].")
     start = time.perf_counter(), time.process_time()
+    batches, aside = recipe.batches(*check_pair(train, "train")), Batches(*check_pair(unseen, "unseen"))
     set_seed(seed)
     model = recipe.network()
-    history = recipe.fit(model, recipe.batches(*train), device=train[0].device, callbacks=[Progress(False)])
-    score = evaluate(model, Batches(*unseen))
+    history = recipe.fit(model, batches, device=train[0].device, callbacks=[Progress(False)])
+    score = evaluate(model, aside)
     return model, Run(seed, history[-1].loss, history[-1].train_accuracy, score.accuracy, score.n,
                       time.perf_counter() - start[0], time.process_time() - start[1])
 

@@ -8,10 +8,11 @@ __all__ = ['seconds', 'Compared', 'compare', 'plain_run', 'fit_run', 'peaks', 'R
 
 # %% ../nbs/20_speed.ipynb #39a62017
 import math, os, tempfile, time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from .checks import check_number
 from .data import Batches, dataloaders, load_tensors
 from .kernels import Unfit, fused
 from .model import SimpleCNN
@@ -26,7 +28,7 @@ from .steps import FlatAdam, GraphStep, Loop, Progress, Step, default_device, ha
 from .training import History, Measure, evaluate, fit, set_seed
 
 # %% ../nbs/20_speed.ipynb #8d81ae33
-def seconds(f): # a function without arguments
+def seconds(f: Callable): # a function without arguments
     "How long `f()` takes"
     start = time.perf_counter()
     f()
@@ -37,17 +39,17 @@ class Compared:
     "Times of several programs, taken in turn"
     times: dict # name → list of seconds, one for each round
 
-    def median(self, name): return float(np.median(self.times[name]))
-    def ratios(self, slow, fast):
+    def median(self, name: str): return float(np.median(self.times[name]))
+    def ratios(self, slow: str, fast: str):
         "`slow` over `fast`, round by round, in order"
         return np.sort(np.array(self.times[slow]) / np.array(self.times[fast]))
-    def gain(self, slow, fast):
+    def gain(self, slow: str, fast: str):
         "The median ratio and its range, as text"
         r = self.ratios(slow, fast)
         return f"{np.median(r):.2f} ({r[0]:.2f}–{r[-1]:.2f})"
 
-def compare(programs, # name → function without arguments
-            rounds=5): # how often each is run
+def compare(programs: dict, # name → function without arguments
+            rounds: int = 5): # how often each is run
     "Run the programs in turn, after one round that does not count"
     if not programs or rounds < 1: raise ValueError(f"{len(programs)} programs and {rounds} rounds; expected at least one of each.")
     for f in programs.values(): f()
@@ -57,9 +59,9 @@ def compare(programs, # name → function without arguments
     return Compared(times)
 
 # %% ../nbs/20_speed.ipynb #66377c8c
-def plain_run(model, # any `nn.Module`; it is trained in place
-              train, test, # `DataLoader`s
-              n_epochs=5, lr=1e-3):
+def plain_run(model: torch.nn.Module, # any `nn.Module`; it is trained in place
+              train: Any, test: Any, # `DataLoader`s
+              n_epochs: int = 5, lr: float = 1e-3):
     "The classic run as tutorials write it: accuracy on both sets before, on the training set after each epoch, on both after"
     def accuracy(batches):
         model.eval()
@@ -75,16 +77,16 @@ def plain_run(model, # any `nn.Module`; it is trained in place
         found.append(accuracy(train))
     return [*found, accuracy(test)]
 
-def fit_run(model, # any `nn.Module`; it is trained in place
-            train, test, # `Batches`
-            n_epochs=5, lr=1e-3):
+def fit_run(model: torch.nn.Module, # any `nn.Module`; it is trained in place
+            train: Batches, test: Batches, # `Batches`
+            n_epochs: int = 5, lr: float = 1e-3):
     "The same by `fit`"
     before = evaluate(model, test).accuracy
     history = fit(model, train, n_epochs=n_epochs, lr=lr, device="cpu", callbacks=[Progress(False)])
     return [history[0].train_accuracy, before, *history.train_accuracy[1:], evaluate(model, test).accuracy]
 
 # %% ../nbs/20_speed.ipynb #c302530b
-def peaks(rounds=5): # the best of so many counts
+def peaks(rounds: int = 5): # the best of so many counts
     "What this processor can do, measured: floating point operations in a second, and bytes to and from memory in a second"
     a, b = torch.rand(2, 768, 768).unbind()
     big, out = torch.rand(2, 16_000_000).unbind()
@@ -122,9 +124,8 @@ class SpeedRecipe:
     std: float = 0.3081 # … and their deviation
 
     def __post_init__(self):
-        for name, least in ("hidden", 1), ("bs", 1), ("epochs", 0), ("lr", 0), ("warmup", 0), ("label_smoothing", 0):
-            if not least <= getattr(self, name) < float("inf"): raise ValueError(f"{name} is {getattr(self, name)!r}; expected a number, {least} or more.")
-        if not 0 <= self.crop <= 6: raise ValueError(f"crop is {self.crop!r}; expected 0 to 6 pixels.")
+        for name, least, most in ("hidden", 1, 10_000), ("bs", 1, 2**24), ("crop", 0, 6): check_number(name, getattr(self, name), least, most, whole=True)
+        for name, most in ("epochs", 1e6), ("lr", 1e6), ("warmup", 1), ("label_smoothing", 1): check_number(name, getattr(self, name), 0, most)
 
     def network(self):
         "The network, with new weights"
@@ -134,17 +135,17 @@ class SpeedRecipe:
                              nn.Conv2d(a, b, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(),
                              nn.Flatten(), nn.Linear(b * side * side, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 10))
 
-    def batches(self, x, y, shuffle=False, bs=None):
+    def batches(self, x: torch.Tensor, y: torch.Tensor, shuffle: bool = False, bs: int | None = None):
         "`Batches` of the inside of the images"
         c = self.crop
         inside = x[:, :, c:x.shape[2] - c, c:x.shape[3] - c]
         return Batches(inside, y, bs or self.bs, shuffle, mean=self.mean, std=self.std, drop_last=shuffle)
 
-    def n_steps(self, n): # training images
+    def n_steps(self, n: int): # training images
         "Steps of the run"
         return max(1, int(self.epochs * n) // self.bs)
 
-    def learning_rates(self, n_steps):
+    def learning_rates(self, n_steps: int):
         "The learning rate of each step: a straight line up, and one down to zero"
         t = (np.arange(n_steps) + 0.5) / n_steps
         return (self.lr * np.minimum(t / self.warmup, (1 - t) / (1 - self.warmup))).tolist()
@@ -189,7 +190,7 @@ def _make_kernels(model, batches):
     except Unfit: pass
 
 # %% ../nbs/20_speed.ipynb #9ba5244e
-def spread(values, form): # numbers, at least one; how to write one
+def spread(values: Sequence, form: str): # numbers, at least one; how to write one
     "Mean ± standard deviation, as text"
     sd = f" ± {format(np.std(values, ddof=1), form)}" if len(values) > 1 else ""
     return format(np.mean(values), form) + sd
@@ -214,11 +215,11 @@ class SpeedRun:
         rows = [f"| {r.seed} | {r.accuracy:.2%} | {r.seconds:.3f} |" for r in self.runs]
         return "\n".join(["| seed | test accuracy | seconds |", "|---:|---:|---:|", *rows, "", str(self)])
 
-def speedrun(seeds=range(5), # one run for each
-             device=None, # where to train; None: `default_device()`
-             recipe=SpeedRecipe(),
-             on_run=None, # is called with each `TimedRun` as soon as it is there
-             progress=False): # show a progress bar?
+def speedrun(seeds: Any = range(5), # one run for each
+             device: str | torch.device | None = None, # where to train; None: `default_device()`
+             recipe: SpeedRecipe = SpeedRecipe(),
+             on_run: Callable | None = None, # is called with each `TimedRun` as soon as it is there
+             progress: bool = False): # show a progress bar?
     "Train to 99% on the test set, once for each seed"
     device, seeds = torch.device(device or default_device()), list(seeds)
     if not seeds: raise ValueError("there are no seeds; expected at least one.")
@@ -230,7 +231,7 @@ def speedrun(seeds=range(5), # one run for each
     return SpeedRun(runs, recipe, hardware(device))
 
 # %% ../nbs/20_speed.ipynb #eaec576c
-def published_run(train, test, seed=0, channels_last=True):
+def published_run(train: tuple, test: tuple, seed: int = 0, channels_last: bool = True):
     "The final recipe of github.com/tuomaso/train_mnist_fast, in float32 and eagerly"
     start = time.perf_counter()
     set_seed(seed)
@@ -297,13 +298,13 @@ def _steps(n):
     except Unfit: pass
     return ways, compile_seconds
 
-def bench(n=60_000, # training images in the classic run; fewer make it quicker
-          rounds=3, # how often each comparison is made
-          say=print): # is told what is being done
+def bench(n: int = 60_000, # training images in the classic run; fewer make it quicker
+          rounds: int = 3, # how often each comparison is made
+          say: Callable = print): # is told what is being done
     "Compare the classic run, its steps and the speed run with what they are measured against; a dictionary of plain values"
     x, y = load_tensors()
     test = load_tensors(train=False)
-    found = {"date": time.strftime("%Y-%m-%d"), "made_with": hardware(), "n": n, "rounds": rounds, "included": _included}
+    found: dict = {"date": time.strftime("%Y-%m-%d"), "made_with": hardware(), "n": n, "rounds": rounds, "included": _included}
     say("steps of the classic run, in several ways …")
     n_steps = 50  # in one measurement
     ways, compile_seconds = _steps(n_steps)
@@ -333,7 +334,7 @@ def bench(n=60_000, # training images in the classic run; fewer make it quicker
                 found["classic_accuracy"][name].append(accuracy)
     return found
 
-def bench_table(found): # what `bench` gave
+def bench_table(found: dict): # what `bench` gave
     "It as Markdown"
     def lines(title, key, names, unit, scale, against):
         times = Compared(found[key])

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 import mnist_cnn
-from .checks import check_model, check_number
+from .checks import check_autocast, check_batches, check_device, check_function, check_items, check_logits, check_model, check_number, check_params, is_optimizer, made_optimizer, shown
 from .kernels import Unfit, fused, processor
 
 # %% ../nbs/31_steps.ipynb #491a2f2e
@@ -33,8 +34,9 @@ class FlatAdam:
                  betas: tuple[float, float] = (0.9, 0.999), # how much of the running means of the gradient and of its square each step keeps
                  eps: float = 1e-8, # keeps the division in bounds
                  weight_decay: float = 0.): # in each step, every parameter shrinks by this fraction of `lr`, as in `AdamW`
-        self.params, self.lr, self.betas, self.eps, self.weight_decay = list(params), lr, betas, eps, weight_decay
-        if not 0 <= weight_decay < float("inf"): raise ValueError(f"weight_decay is {weight_decay!r}; expected a number, 0 or more.")
+        self.params, self.betas = check_params(params), tuple(check_number("one of betas", b, least=0, below=1) for b in check_items("betas", betas, "two numbers"))
+        if len(self.betas) != 2: raise ValueError(f"betas holds {len(self.betas)} numbers; expected two.")
+        self.lr, self.eps, self.weight_decay = [check_number(name, value, least=0, most=1e6) for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay))]
         kinds = {(p.dtype, p.device) for p in self.params}
         if len(kinds) != 1:
             raise ValueError(f"the parameters are of {len(kinds)} kinds (type and device), expected 1; "
@@ -53,7 +55,7 @@ class FlatAdam:
 
     @torch.no_grad()
     def step(self,
-             kernels=None, # C kernels of the model (`Fused`), if they are to do it
+             kernels: Any = None, # C kernels of the model (`Fused`), if they are to do it
              lr: torch.Tensor | None = None, # learning rate in a tensor, which a recorded graph reads; None: `self.lr`
             ) -> None:
         "Move the parameters once"
@@ -91,32 +93,35 @@ class FlatAdam:
 # %% ../nbs/31_steps.ipynb #908be0f4
 @contextmanager
 def optimizer_for(model: torch.nn.Module, # whose parameters are trained
-                  opt=None, # an optimizer of them, or a function that makes one of parameters and `lr`; None: `FlatAdam`
+                  opt: Any = None, # an optimizer of them, or a function that makes one of parameters and `lr`; None: `FlatAdam`
                   lr: float = 1e-3, # learning rate of an optimizer that is made here
                   device: torch.device = torch.device("cpu")): # where the model is
     "In this block: the optimizer of a run, ready to step"
-    if hasattr(opt, "step") and not isinstance(opt, type):
+    if is_optimizer(opt):
         yield opt
         return
-    if device.type == "cpu": model.to(memory_format=torch.channels_last)
-    made = (opt or FlatAdam)([p for p in model.parameters() if p.requires_grad], lr)
-    try: yield made
+    make, made, on_cpu = FlatAdam if opt is None else opt, None, check_device(device).type == "cpu"
+    check_function("opt", make, "torch.optim.SGD"), check_number("lr", lr, least=0, most=1e6), check_model(model)
+    try:
+        if on_cpu: model.to(memory_format=torch.channels_last)
+        made = made_optimizer(make, [p for p in model.parameters() if p.requires_grad], lr)
+        yield made
     finally:
         if isinstance(made, FlatAdam): made.release()
-        if device.type == "cpu": model.to(memory_format=torch.contiguous_format)
+        if on_cpu: model.to(memory_format=torch.contiguous_format)
 
 # %% ../nbs/31_steps.ipynb #fd814b81
 class Alone:
     "The group of a process that trains by itself; `mnist_cnn.distributed` has the group of many"
     rank, n_ranks = 0, 1
-    def share(self, batches): return batches  # the part of each batch that is this process's to do
-    def join(self, model): pass  # begin with the weights of the first process
+    def share(self, batches: Any): return batches  # the part of each batch that is this process's to do
+    def join(self, model: torch.nn.Module): pass  # begin with the weights of the first process
     def synchronize(self): pass  # continue with the random numbers of the first process
-    def average(self, grads, n): pass  # gradients, means over this process's `n` samples, become those over all processes'
+    def average(self, grads: list, n: int): pass  # gradients, means over this process's `n` samples, become those over all processes'
     def sum(self, *values): return values  # numbers, each summed over all processes
-    def same(self, value): return value  # what the first process has, on every process
+    def same(self, value: Any): return value  # what the first process has, on every process
 
-def group_of(batches, # batches that a run is trained on
+def group_of(batches: Any, # batches that a run is trained on
             ) -> Alone:
     "The processes that share `batches`"
     return getattr(batches, "group", None) or Alone()
@@ -124,14 +129,19 @@ def group_of(batches, # batches that a run is trained on
 # %% ../nbs/31_steps.ipynb #da7bfc15
 def casting(device: torch.device, dtype: torch.dtype | None = None): # where; None: the type of the weights
     "In this block, layers compute in `dtype` where they may"
-    return torch.autocast(device.type, dtype) if dtype else nullcontext()
+    if dtype is None: return nullcontext()
+    if not isinstance(device, torch.device) or device.type == "meta": device = check_device(device)
+    return torch.autocast(device.type, check_autocast(dtype))
 
-def kernels_for(model: torch.nn.Module, batches, n_samples: float, max_bs: int = 512):
+def kernels_for(model: torch.nn.Module, batches: Any, n_samples: float, max_bs: int = 512):
     "The C kernels for `model` and `batches`; `Unfit`, with the reason, if there are none or the work is not worth compiling them"
-    shape = getattr(batches, "shape", None)
-    if not shape: raise Unfit("the batches do not say what shape their images have")
+    shape, bs = getattr(batches, "shape", None), getattr(batches, "bs", None)
+    n_samples, max_bs = check_number("n_samples", n_samples, least=0), check_number("max_bs", max_bs, 1, whole=True)
+    if bs is None or not shape: raise Unfit("the batches do not say what shape their images have")
     if n_samples < 5_000: raise Unfit("the run is too short to be worth compiling kernels")
-    return fused(model, shape, max(max_bs, min(batches.bs, getattr(batches, "n", batches.bs))))
+    return fused(model, shape, max(max_bs, min(bs, getattr(batches, "n", bs))))
+
+def _name(f): return getattr(f, "__name__", str(f))
 
 @dataclass
 class Step:
@@ -142,13 +152,13 @@ class Step:
     why = "" # no faster step was taken
 
     def __post_init__(self):
-        if self.autocast is not None and not isinstance(self.autocast, torch.dtype):
-            raise TypeError(f"autocast is {self.autocast!r}; expected a type of number, such as torch.bfloat16.")
-        if not 0 <= self.label_smoothing <= 1: raise ValueError(f"label_smoothing is {self.label_smoothing!r}; expected 0 to 1.")
+        if self.autocast is not None: check_autocast(self.autocast)
+        if self.loss_fn is not None: check_function("loss_fn", self.loss_fn, "F.cross_entropy")
+        self.label_smoothing = check_number("label_smoothing", self.label_smoothing, least=0, most=1)
 
     def bind(self, model: torch.nn.Module, # to be trained
-             opt, # optimizer of its parameters
-             train, # batches to come
+             opt: Any, # optimizer of its parameters
+             train: Any, # batches to come
              n_epochs: float = 1): # passes over them
         "A step of `model`: by C kernels where they fit, else by PyTorch's operations"
         try: return KernelStep(*self.options()).bind(model, opt, train, n_epochs)
@@ -161,24 +171,28 @@ class Step:
 
     def settings(self) -> dict:
         "All that changes what is learned, as plain values"
-        return {"loss": self.loss_fn and getattr(self.loss_fn, "__name__", str(self.loss_fn)),
+        return {"loss": self.loss_fn and _name(self.loss_fn),
                 "label_smoothing": self.label_smoothing or None, "autocast": self.autocast and str(self.autocast)}
 
 # %% ../nbs/31_steps.ipynb #efc72622
 class EagerStep(Step):
     "A step by PyTorch's own operations"
     name = "eager"
-    def bind(self, model, opt, train, n_epochs=1):
+    def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`"
-        self.model, self.opt, self.group = model, opt, group_of(train)
+        self.model, self.opt, self.group, self.begun = model, opt, group_of(train), False
         return self
 
     def loss(self, xb: torch.Tensor, yb: torch.Tensor) -> torch.Tensor: # images N×C×H×W and targets N, on the model's device
         "The mean loss of a batch, with its graph"
         with casting(xb.device, self.autocast): logits = self.model(xb)
+        if not self.loss_fn: check_logits(logits, None if self.begun else yb, self.model, len(xb))
         if self.autocast: logits = logits.float()
-        if self.loss_fn: return self.loss_fn(logits, yb)
-        return F.cross_entropy(logits, yb, label_smoothing=self.label_smoothing)
+        loss = self.loss_fn(logits, yb) if self.loss_fn else F.cross_entropy(logits, yb, label_smoothing=self.label_smoothing)
+        if not self.begun and not (isinstance(loss, torch.Tensor) and loss.ndim == 0 and loss.requires_grad):
+            raise ValueError(f"the loss is {shown(loss)}; expected a number with a gradient, computed from the weights of {type(self.model).__name__}.")
+        self.begun = True
+        return loss
 
     def __call__(self, xb: torch.Tensor, yb: torch.Tensor): # images N×C×H×W and targets N, on the model's device
         "Move the weights once; the mean loss of the batch before"
@@ -194,7 +208,7 @@ class EagerStep(Step):
 class KernelStep(Step):
     "A step by C kernels made for the model"
     name = "kernels"
-    def bind(self, model, opt, train, n_epochs=1):
+    def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`; `Unfit`, with the reason, if there are no kernels for it"
         if not isinstance(opt, FlatAdam): raise Unfit("the optimizer is not fit's own Adam")
         if self.loss_fn and self.loss_fn is not F.cross_entropy: raise Unfit("the loss is not the cross-entropy")
@@ -215,7 +229,8 @@ class GraphStep(EagerStep):
     "A step that is recorded once and replayed, on a GPU"
     name = "graph"
     n_warm = 3 # steps before it is recorded
-    def bind(self, model, opt, train, n_epochs=1):
+    graph: Any = None # what was recorded
+    def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`; `Unfit`, with the reason, where nothing can be recorded"
         device = next(model.parameters()).device
         if not hasattr(torch.get_device_module(device), "CUDAGraph"): raise Unfit(f"{device.type} records no graphs")
@@ -270,18 +285,17 @@ class GraphStep(EagerStep):
 # %% ../nbs/31_steps.ipynb #e3482b3f
 def default_device() -> torch.device:
     "The accelerator if there is one (cuda, mps, …), else the cpu"
-    found = torch.accelerator.is_available()
-    return torch.accelerator.current_accelerator() if found else torch.device("cpu")
+    return torch.accelerator.is_available() and torch.accelerator.current_accelerator() or torch.device("cpu")
 
 def device_of(model: torch.nn.Module, # any `nn.Module`
              ) -> torch.device:
     "Where the model's parameters are"
-    return next((p.device for p in check_model(model).parameters()), torch.device("cpu"))
+    return next((p.device for p in check_model(model, data=True).parameters()), torch.device("cpu"))
 
 @contextmanager
 def evaluating(model: torch.nn.Module): # any `nn.Module`
     "In this block `model` is in evaluation mode, without gradients; afterwards each layer is in the mode it was in"
-    modes = [(m, m.training) for m in model.modules()]
+    modes = [(m, m.training) for m in check_model(model, data=True).modules()]
     model.eval()
     try:
         with torch.inference_mode(): yield model
@@ -292,7 +306,7 @@ def evaluating(model: torch.nn.Module): # any `nn.Module`
 def hardware(device: str | torch.device = "cpu", # whose
             ) -> dict:
     "The processor or GPU and the versions that matter"
-    device = torch.device(device)
+    device = check_device(device)
     found = {"processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
              "instructions": torch.backends.cpu.get_cpu_capability()}
     if device.type == "cuda": found["gpu"] = torch.cuda.get_device_name(device)
@@ -317,21 +331,27 @@ def _described(opt):
     if isinstance(opt, partial): return {"optimizer": opt.func.__name__, **opt.keywords}
     return {"optimizer": getattr(opt, "__name__", type(opt).__name__)}
 
+def _put_back(modes, kind, *_):
+    "Each layer into its mode, if it was an error that ended the run"
+    for m, training in modes if kind and issubclass(kind, Exception) else (): m.training = training
+
 class Loop:
     "A run under way: what `fit` and its callbacks share"
+    history: Any # the `History` that `fit` returns
     def __init__(self, model: torch.nn.Module, # to be trained
-                 train, valid, # batches; `valid` may be None
-                 n_epochs: int, lr: float, opt, device, # as for `fit`
+                 train: Any, valid: Any, # batches; `valid` may be None
+                 n_epochs: int, lr: float, opt: Any, device: str | torch.device | None, # as for `fit`
                  callbacks: Iterable, # in any order
                  step: Step | None): # as for `fit`
         self.model, self.train, self.valid, self.n_epochs, self.lr = model, train, valid, n_epochs, lr
-        self.chosen, self.measured = step or Step(), model  # the accuracies are those of `measured`
+        self.chosen, self.measured = Step() if step is None else step, model  # the accuracies are those of `measured`
         self.epoch = self.batch = self.n = 0
-        self.callbacks = sorted(callbacks, key=lambda c: getattr(c, "order", 0))
+        self.callbacks = sorted(check_items("callbacks", callbacks, "objects with methods such as after_epoch"), key=lambda c: getattr(c, "order", 0))
         self.at_end = ExitStack()  # what must end with the run, however it ends
+        own = is_optimizer(opt)
         self._check(opt)
-        self.device, self.group = torch.device(device or default_device()), group_of(train)
-        own = hasattr(opt, "step") and not isinstance(opt, type)
+        self.at_end.push(partial(_put_back, [(m, m.training) for m in model.modules()]))
+        self.device, self.group = default_device() if device is None else check_device(device), group_of(train)
         self.settings = {"n_epochs": n_epochs, "batches": len(train), "lr": None if own else lr, **_described(opt),
                          "augment": getattr(train, "augment", None) and str(train.augment), **self.chosen.settings()}
         for c in self.callbacks: self.settings |= getattr(c, "settings", {})
@@ -342,25 +362,23 @@ class Loop:
 
     def _check(self, opt):
         "Raise an error that says what was given and what is expected, unless these arguments fit together"
-        check_model(self.model)
-        for name, value in ("train", self.train), ("valid", self.valid):
-            if value is None and name == "valid": continue
-            if isinstance(value, torch.Tensor) or not hasattr(value, "__iter__") or not hasattr(value, "__len__"):
-                raise TypeError(f"{name} is {value!r:.50}; expected batches (xb, yb), from Batches or a DataLoader.")
-        if not len(self.train): raise ValueError("train has no batches; expected at least one.")
+        check_model(self.model, data=True, trained=True)
+        if not isinstance(self.chosen, Step): raise TypeError(f"step is {shown(self.chosen)}; expected a Step, such as EagerStep(), or None.")
+        if opt is not None and not is_optimizer(opt): check_function("opt", opt, "torch.optim.SGD")
+        check_batches(self.train, "train")
+        if self.valid is not None: check_batches(self.valid, "valid")
         check_number("n_epochs", self.n_epochs, least=0, whole=True)
-        check_number("lr", self.lr, above=0)
-        if not any(p.requires_grad for p in self.model.parameters()): raise ValueError(f"{type(self.model).__name__} has no parameters to train.")
+        check_number("lr", self.lr, above=0, most=1e6)
         for c in self.callbacks:
-            if not any(hasattr(c, event) for event in EVENTS):
-                raise TypeError(f"{c!r:.50} is not a callback; expected an object with one of the methods {', '.join(EVENTS)}.")
+            if isinstance(c, type) or not any(hasattr(c, event) for event in EVENTS):
+                raise TypeError(f"{shown(c)} is not a callback; expected an object with one of the methods {', '.join(EVENTS)}.")
 
     def tell(self, event: str, # one of `EVENTS`
             ) -> None:
         "Call the method `event` of each callback that has it"
         for told in self._told[event]: told(self)
 
-    def begin(self, opt, # an optimizer that is ready to step
+    def begin(self, opt: Any, # an optimizer that is ready to step
              ) -> None:
         "Choose the step"
         self.opt, n = opt, self.n_epochs * getattr(self.train, "n", 0)
@@ -376,7 +394,7 @@ class Loop:
 
     def seconds(self) -> float: return time.perf_counter() - self.start  # since the epoch began
 
-    def add(self, loss, # mean over a batch
+    def add(self, loss: torch.Tensor | float, # mean over a batch
             n: int, # samples in it
            ) -> None:
         "Count a batch; `FloatingPointError` if the loss is not a number any more"

@@ -8,6 +8,7 @@ __all__ = ['Picture', 'animate_conv', 'Widget', 'inlined', 'explore_conv', 'expl
 # %% ../nbs/34_widgets.ipynb #53ae902f
 import io
 import json
+import math
 import re
 from base64 import b64encode
 from hashlib import md5
@@ -15,6 +16,7 @@ from html import escape
 from importlib.resources import files
 from itertools import product
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,15 +174,16 @@ def animate_conv(in_size: int | tuple, # height and width of the input in pixels
     "A moving picture of the window that slides over the input and of the output that it makes"
     size = per_dim("in_size", in_size, 2, 1)
     wins = windows(kernel_size, stride, padding, dilation, 2)
-    def slid(s, w): return len(range(0, s + w.before + w.after - w.reach + 1, w.stride))
+    def slid(s, w): return max(0, (s + w.before + w.after - w.reach)//w.stride + 1)
     def stamped(s, w): return (s - 1)*w.stride + w.reach - w.before - w.after
     out = tuple(map(stamped if transposed else slid, size, wins))
     if min(out) < 1:
         raise ValueError(f"nothing to draw: input {_by(size)} would give output {_by(out)}; "
                          "change the kernel or the padding")
+    n = math.prod(size if transposed else out)
+    if n > 100: raise ValueError(f"{n:,} places of the window are too many to watch: give sizes with at most 100")
+    if max(*size, *out) > 300: raise ValueError(f"a side of {max(*size, *out):,} pixels is too long to draw: give sizes with at most 300")
     s, words = _scene(size, out, wins, transposed), _settings_words(wins)
-    if len(s.places) > 100:
-        raise ValueError(f"{len(s.places)} places of the window are too many to watch: give sizes with at most 100")
     kind = "Transposed convolution" if transposed else "Convolution"
     title = f"{kind}: input {_by(size)}, {words}, output {_by(out)}"
     # begins the names of this picture's styles, so that many can share a page
@@ -273,11 +276,11 @@ def explore_conv(in_size: int | tuple = 28, # height and width of the input, 1 t
                  out_channels: int = 1, # 1 to 8
                  groups: int = 1, # sets of channels that do not see each other
                  ceil_mode: bool = False, # pools only: let a last window hang over the edge
-                 image=None, # to look at, H×W, uint8 or floats from 0 to 1; None: a digit of MNIST
+                 image: Any = None, # to look at, H×W, uint8 or floats from 0 to 1; None: a digit of MNIST
                  name: str = "explore", # of its settings in the page's address: letters and digits
                 ) -> Widget: # HTML that needs nothing else; notebooks and pages display it
     "A layer to play with in the page: its size, windows, products and sums, and the line that makes it"
-    if kind not in ("conv", "transposed", "max", "avg"):
+    if not isinstance(kind, str) or kind not in ("conv", "transposed", "max", "avg"):
         raise ValueError(f"kind={shown(kind)}: give 'conv', 'transposed', 'max' or 'avg'")
     if not (isinstance(name, str) and name.isalnum() and name.isascii()):
         raise ValueError(f"name={shown(name)}: give letters and digits only")
