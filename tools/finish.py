@@ -4,6 +4,7 @@ Quarto runs this itself after it has rendered (`post-render` in _quarto.yml), so
 `tools/docs.py`: with the notebooks beside the pages, widgets, scripts and pictures that load late, and addresses.
 """
 import base64, io, os, re, shutil, sys
+from functools import partial
 from hashlib import md5
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def finish(site):
     copy_notebooks(site)
     for page in site.rglob('*.html'):
         lighten(page)
-        text = STILL.sub(lambda m: f'src="{in_file(m[2], m[1], page)}"', page.read_text(encoding='utf-8'))
+        text = STILL.sub(partial(in_file, page.parent/'widgets'), page.read_text(encoding='utf-8'))
         new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub('<script defer ', text)), page.relative_to(site).as_posix())
         if new != text: page.write_text(new, encoding='utf-8')
     for copy in [*site.glob('*.html.md'), *site.glob('*.llms.md')]: copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
@@ -33,13 +34,13 @@ def finish(site):
     write_sitemap(site)
 
 
-def in_file(data, kind, page):
-    "Save a picture that stands in the page itself beside it; returns its name."
-    raw = base64.b64decode(data)
-    (page.parent/'widgets').mkdir(exist_ok=True)
-    file = page.parent/'widgets'/f'{md5(raw).hexdigest()[:8]}.{kind.removesuffix("+xml")}'
+def in_file(folder, found):
+    "Save a picture that stands in the page itself in a file; returns the attribute that names it."
+    raw = base64.b64decode(found[2])
+    folder.mkdir(exist_ok=True)
+    file = folder/f'{md5(raw).hexdigest()[:8]}.{found[1].removesuffix("+xml")}'
     file.write_bytes(raw)
-    return f'widgets/{file.name}'
+    return f'src="{folder.name}/{file.name}"'
 
 
 def copy_notebooks(out):
