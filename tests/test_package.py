@@ -76,7 +76,7 @@ def test_sdist_holds_what_it_should(built):
 
 def test_the_wheel_holds_the_book(wheel, tmp_path):
     "All notebooks without outputs and without the cells that make the package, and the results that they read; each is one that JupyterLab opens"
-    import io, json, nbformat
+    import io, nbformat
     with zipfile.ZipFile(wheel) as z, zipfile.ZipFile(io.BytesIO(z.read("mnist_cnn/book.zip"))) as book:
         held = {n: book.read(n) for n in book.namelist()}
     assert {n for n in held if n.startswith("nbs/")} == {p.relative_to(ROOT).as_posix() for p in ROOT.glob("nbs/[!_r]*.ipynb")}
@@ -95,7 +95,7 @@ def test_book_keeps_what_the_reader_changed(tmp_path, monkeypatch, mine):
         (tmp_path / "nbs").mkdir()
         (tmp_path / "nbs/b.ipynb").write_bytes(b"before")
     for book in books:
-        monkeypatch.setattr(cli, "_book_files", lambda: book)
+        monkeypatch.setattr(cli, "_book_files", lambda book=book: book)
         written, kept = cli._copy_book(tmp_path)
         if book is books[0] and not mine: (tmp_path / "nbs/b.ipynb").write_bytes(b"changed")
     assert (written, kept) == (1, ["nbs/b.ipynb"])

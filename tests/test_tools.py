@@ -7,7 +7,7 @@ import pytest
 from tools.check import tracked
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ('tools/', 'nbs/_quarto.yml', 'nbs/styles.css', 'nbs/quarto.scss', 'nbs/site.js', 'nbs/favicon.svg', '_quarto.yml', 'pyproject.toml',
+KEPT = ('tools/', 'nbs/_quarto.yml', 'nbs/styles.css', 'nbs/quarto.scss', 'nbs/site.js', 'nbs/favicon.svg', 'nbs/fonts/', 'nbs/card.png', '_quarto.yml', 'pyproject.toml',
         'settings.ini', 'setup.py', 'mnist_cnn/__init__.py', '.gitignore', '.gitattributes')
 
 
@@ -140,7 +140,7 @@ def test_sound_site(project):
     "A sound site builds."
     done = run(project, 'tools/docs.py', '--renderer', 'smalldocs')
     assert done.returncode == 0, done.stderr
-    assert {p.name for p in (project/'_docs').glob('*.html')} == {'conv.html', 'index.html', 'reference_conv.html'}
+    assert {p.name for p in (project/'_docs').glob('*.html')} == {'404.html', 'conv.html', 'index.html', 'reference_conv.html'}
 
 
 def test_faulty_site(project):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'"
+POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'self'"
 NUMBERED = ('Learn', 'Go faster')  # the parts whose pages are chapters
 MARK = ('<svg viewBox="0 0 26 26" aria-hidden="true"><rect x="1" y="1" width="24" height="24" rx="5" fill="none" stroke="currentColor" stroke-width="2"/>'
         '<rect x="4.5" y="4.500" width="10" height="10" rx="1.5" fill="var(--accent)"/><rect x="17" y="17" width="4.5" height="4.500" rx="1" fill="var(--link)"/></svg>')
