@@ -15,10 +15,19 @@ from typing import Any
 from .checks import check_function, check_number, shown
 
 # %% ../nbs/37_exercises.ipynb #8201e2bd
-def _tokens(text):
-    "The words between the separators; the commas within 18,432 are none"
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text.replace("−", "-"))
-    return re.sub(r"[\[\](),;\s]+", " ", re.sub(r" +%", "%", text)).split()
+# a comma may group digits, separate numbers or stand before decimals; a space may group digits or separate numbers
+_COMMAS = [(r"(?<![\d.,])[1-9]\d{0,2}(,\d{3})+(?!\d|,\d)", lambda m: m[0].replace(",", "")), # 18,432
+           (r",", lambda m: " "),                                                          # 160,544,28224
+           (r"(?<=\d),(?=\d)", lambda m: ".")]                                             # 0,5
+_POINTS = r"(?<![\d.,])[1-9]\d{0,2}((\.\d{3})+(?=,\d)|(\.\d{3}){2,}(?![\d.]))" # 1.234,5 or 1.234.567
+_SPACES = r"(?<![\d.,])[1-9]\d{0,2}( \d{3})+(?![\d])"
+
+def _readings(text):
+    "The words of a text, in each way that its commas and spaces can be meant"
+    text = re.sub(r"(?<=\d)['’\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text.replace("−", "-"))
+    text = re.sub(_POINTS, lambda m: m[0].replace(".", ""), re.sub(r"\s+%", "%", text))
+    for grouped in (text, re.sub(_SPACES, lambda m: m[0].replace(" ", ""), text)):
+        for pattern, meant in _COMMAS: yield re.sub(r"[\[\](),;\s]+", " ", re.sub(pattern, meant, grouped)).split()
 
 def _number(token):
     "A whole number, decimal, fraction or percentage as a float; None if it is no number"
@@ -30,12 +39,16 @@ def _number(token):
 
 def _flat(answer):
     "All numbers in numbers, texts, tensors, arrays, and lists of these"
-    if isinstance(answer, str): return [(t, _number(t)) for t in _tokens(answer)]
+    if isinstance(answer, str): return [(t, _number(t)) for t in next(_readings(answer))]
     try: answer = answer.tolist() if hasattr(answer, "tolist") else answer
     except Exception: return [(answer, None)]  # a tensor without data
     if isinstance(answer, (list, tuple, set, range)): return [pair for a in answer for pair in _flat(a)]
     plain = isinstance(answer, (int, float)) and not isinstance(answer, bool) and abs(answer) <= sys.float_info.max
     return [(answer, float(answer) if plain else None)]
+
+def _ways(answer):
+    "All numbers in an answer, in each way that a text can be read"
+    return [[(t, _number(t)) for t in words] for words in _readings(answer)] if isinstance(answer, str) else [_flat(answer)]
 
 # %% ../nbs/37_exercises.ipynb #965eda32
 @dataclass(frozen=True)
@@ -49,7 +62,13 @@ class Numbers:
 
     def fault(self, answer: Any): # numbers in any arrangement, or a text with them
         "What is wrong with an answer, or an empty text"
-        given = _flat(answer)
+        ways = _ways(answer)
+        faults = [self._judge(given) for given in ways]
+        fits = [f for f, given in zip(faults, ways) if len(given) == len(self.right) and all(n is not None and abs(n) < float("inf") for _, n in given)]
+        return "" if "" in faults else (fits or faults)[0]
+
+    def _judge(self, given):
+        "What is wrong with one way to read an answer"
         for what, number in given:
             if number is None or not abs(number) < float("inf"): return f"“{what}” is not a number; give {self.asks}."
         found, wanted = [n for _, n in given], list(self.right)
@@ -103,13 +122,14 @@ class Trial:
 # %% ../nbs/37_exercises.ipynb #f6fa5db8
 def _page(exercise, number, note):
     "The exercise as HTML, with a field for the answer where Python is not needed to judge it"
-    head = f"<p>{html.escape(exercise.asks[0].upper() + exercise.asks[1:])}.</p>"
+    head = f"<p>{html.escape(exercise.asks[0].upper() + exercise.asks[1:], quote=False)}.</p>"
     note = f"<details><summary>What we found</summary><pre>{html.escape(str(note))}</pre></details>" if note else ""
     if isinstance(exercise, Trial):
         return f'<div class="mcx">{head}<p>Where Python runs, <code>check({number}, …)</code> tries it.</p>{note}</div>'
     if isinstance(exercise, Choice): held = {"options": list(exercise.options.items())}
     else: held = {k: getattr(exercise, k) for k in ("asks", "right", "within", "any_order", "hints")}
-    return f'<div class="mcx" data-exercise="{html.escape(json.dumps(held, ensure_ascii=False))}">{head}{note}</div>'
+    held = html.escape(json.dumps(held, ensure_ascii=False), quote=False).replace('"', "&quot;")
+    return f'<div class="mcx" data-exercise="{held}">{head}{note}</div>'
 
 def _look():
     "The style and the script of the fields"

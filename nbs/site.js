@@ -1,17 +1,18 @@
 // What scrolls sideways can be reached with the keyboard, and scrolled by the arrow keys.
 (() => {
-  const mayScroll = 'main :is(pre, table, .sd-table, .cell-output-display, .math.display)';
+  const mayScroll = 'main :is(pre, table, .sd-table, .cell-output-display, .math.display, p > math[display=block])';
   const mark = () => {
-    for (const e of document.querySelectorAll(mayScroll)) {
-      const scrolls = e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX !== 'visible';
-      if (scrolls && !e.hasAttribute('tabindex')) {
-        const name = e.matches('pre') ? 'Code' : e.querySelector('table') ? 'Table' : e.matches('.math') ? 'Formula' : 'Output';
+    const all = [...document.querySelectorAll(mayScroll)];
+    const wide = all.map(e => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX !== 'visible');  // all measured before any is changed
+    all.forEach((e, n) => {
+      if (wide[n] && !e.hasAttribute('tabindex')) {
+        const name = e.matches('pre') ? 'Code' : e.matches('table') || e.querySelector('table') ? 'Table' : e.matches('.math, math') ? 'Formula' : 'Output';
         for (const [k, v] of Object.entries({ tabindex: 0, role: 'group', 'aria-label': `${name}, wider than the page` })) e.setAttribute(k, v);
-      } else if (!scrolls && e.getAttribute('role') === 'group') for (const k of ['tabindex', 'role', 'aria-label']) e.removeAttribute(k);
-    }
+      } else if (!wide[n] && e.getAttribute('role') === 'group' && e.hasAttribute('tabindex')) for (const k of ['tabindex', 'role', 'aria-label']) e.removeAttribute(k);
+    });
   };
   let asked = 0;
-  const soon = () => { cancelAnimationFrame(asked); asked = requestAnimationFrame(mark); };
+  const soon = () => { clearTimeout(asked); asked = setTimeout(() => requestAnimationFrame(mark), 60); };
   addEventListener('load', soon);
   addEventListener('resize', soon);
   document.addEventListener('toggle', soon, true);  // an answer that opens may hold what scrolls
@@ -22,3 +23,18 @@ for (const answer of document.querySelectorAll('main .cell > details.code-fold')
   if (answer.querySelector('summary').textContent.trim() === 'Answer')
     for (const output of [...answer.parentElement.children])
       if (output.className.includes('cell-output') && !output.querySelector('.mnist-cnn-playground, .mcx')) answer.append(output);
+
+// Chapters read to their end are remembered, in this browser alone, and ticked in the list of chapters.
+(() => {
+  const key = 'mnist-cnn-read', page = a => new URL(a.href, location.href).pathname.split('/').pop() || 'index.html';
+  const read = () => { try { return JSON.parse(localStorage.getItem(key)) || []; } catch { return []; } };
+  const tick = () => { const done = read(); for (const a of document.querySelectorAll('#quarto-sidebar a[href]')) a.classList.toggle('read', done.includes(page(a))); };
+  const end = document.querySelector('.page-navigation, .nav-page-next');
+  if (end) new IntersectionObserver((seen, watch) => {
+    if (!seen.some(e => e.isIntersecting) || scrollY < 100) return;
+    watch.disconnect();
+    try { localStorage.setItem(key, JSON.stringify([...new Set([...read(), page(location)])])); } catch { return; }
+    tick();
+  }).observe(end);
+  tick();
+})();

@@ -9,9 +9,14 @@ sys.path.insert(0, str(ROOT))  # for `tools`
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits an ignored one, and so would its children
 
 
+def pytest_addoption(parser):
+    parser.addoption('--site', type=Path, help='a built site to test, such as one that Quarto made; without it one is built')
+
+
 @pytest.fixture(scope='session')
-def site(tmp_path_factory):
-    "The folder of the site, built once by the default renderer that pip provides."
+def site(tmp_path_factory, request):
+    "The folder of the site: the one given by `--site`, else built once by the default renderer that pip provides."
+    if given := request.config.getoption('--site'): return given.resolve()
     out = tmp_path_factory.mktemp('site')/'docs'
     done = subprocess.run([sys.executable, 'tools/docs.py', '--renderer', 'smalldocs', '--out', str(out)],
                           cwd=ROOT, capture_output=True, text=True)
@@ -80,3 +85,11 @@ def open_widgets(tab, place, notebook):
     tab.goto(f'{place}/lab/tree/{notebook}.ipynb?reset')  # without what was open before
     tab.locator(':is(.explore-conv, .mnist-cnn-playground, .mnist-cnn-trainer)[data-ready]').first.wait_for(timeout=60_000)
     tab.wait_for_timeout(500)
+
+
+def wait_until(tab, js, arg=None, seconds=10):
+    "Wait until a piece of JavaScript gives something true. (Playwright's own way would evaluate text in the page, which its policy forbids.)"
+    end = time.monotonic() + seconds
+    while not tab.evaluate(js, arg):
+        assert time.monotonic() < end, js
+        tab.wait_for_timeout(30)

@@ -68,7 +68,7 @@ def judged(page, chapter, number, text):
 def written(rng, numbers):
     "The numbers as one of the ways a person writes them."
     def one(n):
-        ways = [repr(n), f'{n:,}'] if isinstance(n, int) else [f'{n!r}', f'{100*n!r}%', f'{100*n!r} %']
+        ways = [repr(n), f'{n:,}', f'{n:,}'.replace(',', rng.choice(" '’\u00a0"))] if isinstance(n, int) else [f'{n!r}', f'{100*n!r}%', f'{100*n!r} %']
         return rng.choice(ways).replace('-', rng.choice('-−'))
     return rng.choice(['{}', '({})', '[{}]', ' {} ']).format(rng.choice(['; ', ', ', ' ']).join(map(one, numbers)))
 
@@ -87,6 +87,23 @@ def test_the_field_judges_as_python_does(sheet):
             tried, right = tried + 1, right + here.startswith('Right')
         assert judged(sheet, chapter, n, written(rng, e.right)).startswith('Right')
     assert tried > 400 and 50 < right < tried/2, (tried, right)
+
+
+@pytest.mark.parametrize('text, right', [
+    ('160,544,28224,100352', (160, 544, 28_224, 100_352)), ('160, 544, 28,224, 100,352', (160, 544, 28_224, 100_352)), ('0,1', (0, 1)),
+    ('0,1', (.1,)), ('0,001', (.001,)), ("18'432", (18_432,)), ('18 432', (18_432,)), ('18.432.000', (18_432_000,)), ('1.234,5', (1234.5,)),
+    ('12,5 %', (.125,)), ('112; 3; 4', (112, 3, 4)), ('-1,5', (-1.5,)), ('28 784 10', (28, 784, 10))])
+def test_commas_as_people_write_them(sheet, text, right):
+    "Commas and spaces that group digits, separate numbers or stand before decimals: read alike here and there, and never so that all is right."
+    def said(e):
+        sheet.evaluate('html => { document.querySelector("main").insertAdjacentHTML("beforeend", html); }', f'<section id="own-1">{_page(e, 1, "")}</section>')
+        sheet.evaluate('code => { const s = document.createElement("script"); s.textContent = code; document.body.append(s); }', re.search('<script>(.*)</script>', _look(), re.S)[1])
+        found = judged(sheet, 'own', 1, text)
+        sheet.evaluate('document.querySelector("#own-1").remove()')
+        return found
+    e, other = Numbers('it', right), Numbers('it', tuple(n + 1 for n in right))
+    assert said(e) == repr(Verdict(e.fault(text))) == 'Right.'
+    assert said(other) == repr(Verdict(other.fault(text))) != 'Right.'
 
 
 def test_each_option_says_what_python_says(sheet):

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest, torch
 import torch.nn.functional as F
 
-from conftest import open_widgets
+from conftest import open_widgets, wait_until
 from mnist_cnn.conv import find_conv, out_size, transposed_out_size
 from mnist_cnn.widgets import _most, explore_conv, inlined
 from mnist_cnn.data import load_tensors
@@ -239,7 +239,7 @@ def test_play_step_and_scrub(tab):
     w.get_by_role('button', name='Back').click()
     assert now() == 'Output (0, 0)'
     w.get_by_role('button', name='Play').click()
-    tab.wait_for_function('r => +r.querySelector(".ec-at").value >= 2', arg=w.element_handle())
+    wait_until(tab, 'r => +r.querySelector(".ec-at").value >= 2', w.element_handle())
     assert w.locator('.ec-now').get_attribute('aria-live') == 'off'
     w.get_by_role('button', name='Pause').click()
     there = now()
@@ -270,8 +270,28 @@ def test_share(tab, address):
     assert shown(other.locator('.explore-conv').first) == made
     assert other.evaluate('scrollY') > 0
     other.evaluate('location.hash = "explore=conv,12,k5"')
-    other.wait_for_function('document.querySelector(".explore-conv .ec-size").textContent == "input 12×12"')
+    wait_until(other, 'document.querySelector(".explore-conv .ec-size").textContent == "input 12×12"')
     other.close()
+
+
+@pytest.mark.parametrize('link', ['%', 'constructor', 'conv%2', '%E0%A4%A'])
+def test_bad_link(tab, link):
+    "A broken address gives the settings that Python gave, and a widget that works."
+    w = tab.locator('.explore-conv').first
+    given = shown(w)
+    tab.goto('/index.html')
+    tab.goto(f'/conv.html#explore={link}')
+    assert shown(w) == given
+    w.get_by_label('max pooling').check()
+    assert 'MaxPool2d' in shown(w)[2]
+
+
+def test_what_no_window_sees(tab):
+    "28 pixels, kernel 3, stride 2, padding 1: the last pixels are seen, the last padding is not."
+    w = tab.locator('.explore-conv').first
+    assert w.locator('.ec-formula').inner_text().endswith('No window sees the last row and column of padding.')
+    w.get_by_role('slider', name='padding').fill('0')
+    assert w.locator('.ec-formula').inner_text().endswith('No window sees the last row and column.')
 
 
 def test_several_on_a_page(tab):
@@ -305,6 +325,10 @@ def test_find(tab):
     offers.nth(len(want)//2).click()
     assert shown(w)[0] == {'in': [28, 28], 'out': [7, 7]}
     assert w.locator('.ec-list button:focus').count() == 1
+    for wrong in '0', '-3', '2.5', '':
+        w.get_by_label('wanted output height').fill('7')
+        w.get_by_label('wanted output height').fill(wrong)
+        assert not offers.count() and 'whole number' in w.locator('.ec-found').inner_text()
     w.get_by_label('wanted output height').fill('31')
     assert w.locator('.ec-found').inner_text().startswith('no layer') is (not find_conv(28, 31))
 

@@ -53,7 +53,8 @@ def test_wheel_holds_what_it_should(wheel):
         names = {n for n in z.namelist() if not n.endswith("/")}
         info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
         about = {f"{info}/{n}" for n in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE", "licenses/LICENSE-MNIST")}
-        assert names == PACKAGE | about
+        assert names == PACKAGE | about | {"mnist_cnn/book.zip"}
+        assert z.getinfo("mnist_cnn/book.zip").file_size < 1e6
         metadata = email.message_from_bytes(z.read(f"{info}/METADATA"))
         assert all(z.read(n) == (ROOT / n).read_bytes() for n in PACKAGE)
     assert metadata["License-Expression"] == "Apache-2.0 AND CC-BY-SA-3.0" and metadata.get_all("License-File") == ["LICENSE", "LICENSE-MNIST"]
@@ -62,14 +63,43 @@ def test_wheel_holds_what_it_should(wheel):
 
 
 def test_sdist_holds_what_it_should(built):
-    "What a wheel is made of, and nothing else: the book stays in the repository"
+    "What a wheel is made of, and nothing else; the book's notebooks become its book.zip"
     with tarfile.open(next(built.glob("*.tar.gz"))) as t:
         top = next(built.glob("*.tar.gz")).name.removesuffix(".tar.gz") + "/"
         names = {m.name.removeprefix(top) for m in t.getmembers() if m.isfile()}
         assert all(m.name.startswith(top.rstrip("/")) and (m.isfile() or m.isdir()) for m in t.getmembers())
     made = {n for n in names if n in ("PKG-INFO", "setup.cfg") or n.startswith("mnist_cnn.egg-info/")}
     files = PACKAGE | {"LICENSE", "LICENSE-MNIST", "MANIFEST.in", "README.md", "pyproject.toml", "settings.ini", "setup.py"}
+    files |= {p.relative_to(ROOT).as_posix() for p in (*ROOT.glob("nbs/[!_r]*.ipynb"), *ROOT.glob("results/*.json"), ROOT / "tests/strokes.json")}
     assert names - made == files and len(made) >= 3
+
+
+def test_the_wheel_holds_the_book(wheel, tmp_path):
+    "All notebooks without outputs and without the cells that make the package, and the results that they read; each is one that JupyterLab opens"
+    import io, nbformat
+    with zipfile.ZipFile(wheel) as z, zipfile.ZipFile(io.BytesIO(z.read("mnist_cnn/book.zip"))) as book:
+        held = {n: book.read(n) for n in book.namelist()}
+    assert {n for n in held if n.startswith("nbs/")} == {p.relative_to(ROOT).as_posix() for p in ROOT.glob("nbs/[!_r]*.ipynb")}
+    for name in (n for n in held if n.endswith(".ipynb")):
+        nbformat.validate(nb := nbformat.reads(held[name].decode(), as_version=4))
+        assert not any(c.get("outputs") for c in nb.cells) and "nbdev_export" not in held[name].decode(), name
+        for path in re.findall(r'"\.\./([\w/]+\.json)\\?"', held[name].decode()): assert path in held, (name, path)
+
+
+@pytest.mark.parametrize("mine", [False, True])
+def test_book_keeps_what_the_reader_changed(tmp_path, monkeypatch, mine):
+    "A newer book replaces what was only copied, never what the reader changed, nor a file that was there before the first copy"
+    from mnist_cnn import cli
+    books = [{"nbs/a.ipynb": b"1", "nbs/b.ipynb": b"1"}, {"nbs/a.ipynb": b"2", "nbs/b.ipynb": b"2"}]
+    if mine:
+        (tmp_path / "nbs").mkdir()
+        (tmp_path / "nbs/b.ipynb").write_bytes(b"before")
+    for book in books:
+        monkeypatch.setattr(cli, "_book_files", lambda book=book: book)
+        written, kept = cli._copy_book(tmp_path)
+        if book is books[0] and not mine: (tmp_path / "nbs/b.ipynb").write_bytes(b"changed")
+    assert (written, kept) == (1, ["nbs/b.ipynb"])
+    assert (tmp_path / "nbs/a.ipynb").read_bytes() == b"2" and (tmp_path / "nbs/b.ipynb").read_bytes() == (b"before" if mine else b"changed")
 
 
 def version(): return re.search('"(.*)"', (ROOT / "mnist_cnn/__init__.py").read_text())[1]

@@ -103,7 +103,7 @@ def tab(chromium, request):
     "The playground, on the site or, for tests that ask for it, in JupyterLab; nothing may go wrong while it is open."
     where = getattr(request, 'param', 'site')
     place = request.getfixturevalue('address' if where == 'site' else 'lab')
-    context = chromium.new_context(base_url=place, viewport={'width': 1200, 'height': 900})
+    context = chromium.new_context(base_url=place, viewport={'width': 1200, 'height': 900}, reduced_motion='reduce')  # the opening digit stands at once
     tab, faults = context.new_page(), []
     tab.on('console', lambda m: faults.append(m.text) if where == 'site' and m.type in ('error', 'warning') else None)
     tab.on('pageerror', lambda e: faults.append(str(e)))
@@ -178,6 +178,7 @@ def test_epochs(tab):
     root, run = widget(tab), classic_run()
     x, y = load_tensors(train=False)
     slider, model = root.get_by_role('slider'), SimpleCNN()
+    root.get_by_role('button', name='Test digit 0').click()
     for epoch in range(len(run) - 2, -1, -1):
         slider.focus()
         tab.keyboard.press('ArrowLeft')
@@ -192,6 +193,7 @@ def test_epochs(tab):
 def test_back_to_the_pixels_by_keyboard(tab):
     "From a probability to a number of the first layer, and what stands there is what PyTorch computes."
     root = widget(tab)
+    root.get_by_role('button', name='Test digit 0').click()
     root.locator('.mcp-bar').first.focus()
     tab.keyboard.press('Enter')
     detail = root.locator('.mcp-detail')
@@ -209,6 +211,24 @@ def test_back_to_the_pixels_by_keyboard(tab):
     assert abs(maps[tuple(map(int, found.groups()[:3]))].item() - float(found[4].replace('−', '-'))) < 1e-3
     detail.get_by_role('button', name='Close').click()
     assert not detail.is_visible()
+
+
+def test_lines_to_the_window(tab):
+    "The numbers of a picked unit stand right under its layer, and lines lead from it to its window in the layer above; Escape takes both away."
+    root = widget(tab)
+    maps = root.locator('canvas[role=application]')
+    names = root.locator('.mcp-name strong').all_inner_texts()
+    layer = names.index('conv2')
+    maps.nth(layer).scroll_into_view_if_needed()
+    maps.nth(layer).click(position={'x': 70, 'y': 25})
+    settle(tab)
+    detail, (unit, above) = root.locator('.mcp-detail'), (maps.nth(n).bounding_box() for n in (layer, layer - 1))
+    assert 0 <= detail.bounding_box()['y'] - unit['y'] - unit['height'] < 20
+    ends = root.locator('.mcp-links path').evaluate_all('all => all.map(p => { const m = p.getScreenCTM(), e = p.getPointAtLength(p.getTotalLength()); return [e.x + m.e, e.y + m.f]; })')
+    assert len(ends) == 2 and all(above['x'] <= x <= above['x'] + above['width'] and above['y'] <= y <= above['y'] + above['height'] for x, y in ends)
+    tab.keyboard.press('Escape')
+    settle(tab)
+    assert not detail.is_visible() and root.locator('.mcp-links path').count() == 0
 
 
 @everywhere
@@ -232,6 +252,99 @@ def test_several_on_a_page(tab):
     before = logits(widget(tab, 1))
     draw(tab, widget(tab), STROKES[7], .5, .2, .2)
     assert read(widget(tab)) == '7' and logits(widget(tab, 1)) == before
+
+
+def test_opening_digit(chromium, address):
+    "At first a digit draws itself, and what is drawn is what is read; the reader's first line takes its place; an empty field has no answer."
+    context = chromium.new_context(base_url=address, viewport={'width': 1200, 'height': 900})
+    tab = context.new_page()
+    tab.goto('/index.html', wait_until='networkidle')
+    root, lengths = widget(tab), set()
+    for _ in range(40):
+        lengths.add(len(root.locator('.mcp-ink').get_attribute('d')))
+        tab.wait_for_timeout(60)
+    assert len(lengths) > 3 and read(root) == '3'
+    draw(tab, root, STROKES[7], .8, .1, .1)
+    assert root.locator('.mcp-ink').count() == len(STROKES[7]) and read(root) == '7'
+    root.get_by_role('button', name='Clear').click()
+    settle(tab)
+    assert read(root) == '–' and 'The field is empty' in root.locator('.mcp-live').inner_text()
+    assert set(root.locator('.mcp-value').all_inner_texts()) == {'–'}
+    context.close()
+
+
+def test_reload_and_back(tab):
+    "Drawing and epoch outlive a reload and the way back; the time of a reading is not the first one's."
+    root = widget(tab)
+    draw(tab, root, STROKES[5], .6, .2, .2)
+    root.get_by_role('slider').fill('3')
+    settle(tab)
+    before = logits(root), root.locator('.mcp-ink').count(), root.locator('.mcp-accuracy').inner_text()
+    for leave in (tab.reload, lambda: (tab.goto('/conv.html'), tab.go_back())):
+        leave()
+        tab.wait_for_load_state('networkidle')
+        settle(tab)
+        found = logits(widget(tab)), widget(tab).locator('.mcp-ink').count(), widget(tab).locator('.mcp-accuracy').inner_text()
+        assert found[1:] == before[1:] and np.abs(np.array(found[0]) - before[0]).max() < .5  # points are kept to a tenth
+    widget(tab).get_by_role('button', name='Test digit 4').click()
+    tab.reload()
+    settle(tab)
+    assert widget(tab).locator('.mcp-digit[aria-pressed=true]').get_attribute('aria-label') == 'Test digit 4'
+
+
+@everywhere
+def test_lost_pointer(tab):
+    "A pen that is lost does not block the next line."
+    root = widget(tab)
+    draw(tab, root, STROKES[1], .5, .2, .2)
+    field = root.locator('.mcp-field')
+    field.evaluate('''f => { const b = f.getBoundingClientRect(), at = (kind, id) => f.dispatchEvent(new PointerEvent(kind, {pointerId: id, bubbles: true, clientX: b.x + 20, clientY: b.y + 20}));
+        f.setPointerCapture = () => {}; at('pointerdown', 77); at('lostpointercapture', 77); at('pointerdown', 78); at('pointerup', 78); }''')
+    assert root.locator('.mcp-ink').count() == len(STROKES[1]) + 2
+
+
+def test_bar_opens_the_layers(tab):
+    "A click on a probability shows what is behind it though the layers are closed; Escape closes it."
+    tab.show('index')
+    root = widget(tab)
+    assert not root.locator('.mcp-fold').evaluate('f => f.open')
+    root.locator('.mcp-bar').first.click()
+    detail = root.locator('.mcp-detail')
+    assert detail.is_visible()
+    detail.press('Escape')
+    assert not detail.is_visible() and root.locator('.mcp-fold').evaluate('f => f.open')
+
+
+def test_maps_are_sharp(tab):
+    "No canvas is drawn wider than it is shown."
+    for width in 1200, 800, 390, 320:
+        tab.set_viewport_size({'width': width, 'height': 900})
+        tab.wait_for_timeout(200)
+        rescaled = tab.evaluate("""() => [...document.querySelectorAll('.mcp-maps')].filter(c => c.checkVisibility({contentVisibilityAuto: true}) && Math.abs(c.getBoundingClientRect().width - c.width) > .6)
+            .map(c => [c.width, c.getBoundingClientRect().width])""")
+        assert not rescaled, (width, rescaled)
+
+
+def test_forced_colours(chromium, address):
+    "Where the system sets the colours, every bar has an edge and the winning one stands out."
+    context = chromium.new_context(base_url=address, forced_colors='active', reduced_motion='reduce')
+    tab = context.new_page()
+    tab.goto('/index.html', wait_until='networkidle')
+    ground = tab.evaluate("getComputedStyle(document.querySelector('.mcp-track')).backgroundColor")
+    best, other = (widget(tab).locator(q).first.evaluate('e => getComputedStyle(e).backgroundColor') for q in ('.mcp-best .mcp-fill', '.mcp-bar:not(.mcp-best) .mcp-fill'))
+    assert len({ground, best, other}) == 3
+    context.close()
+
+
+def test_class_names_of_any_length(chromium, tmp_path):
+    "Bars begin at one line and are equally long at 100%, whatever their classes are called."
+    names = ['zero', '1', 'the number two', *'3456789']
+    page = tmp_path/'page.html'
+    page.write_text('<!doctype html><meta charset="utf-8"><body>' + playground(classes=names)._repr_html_(), encoding='utf-8')
+    with chromium.new_page(viewport={'width': 900, 'height': 900}) as tab:
+        tab.goto(page.as_uri())
+        boxes = [t.bounding_box() for t in tab.locator('.mcp-track').all()]
+        assert len({(round(b['x']), round(b['width'])) for b in boxes}) == 1 and boxes[0]['width'] > 60
 
 
 def test_touch(chromium, address):

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from conftest import wait_until
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(ROOT.glob('nbs/[!_]*.ipynb'), key=lambda p: (p.stem != 'index', p.name))
 PAGES = {re.sub(r'^\d+[a-z]*_', '', p.stem): json.loads(p.read_text(encoding='utf-8'))['cells'] for p in NOTEBOOKS}
@@ -44,7 +46,7 @@ def colour(tab): return tab.evaluate('getComputedStyle(document.body).background
 def load_pictures(tab):
     "Load the pictures that wait for the reader to come near."
     tab.evaluate('document.querySelectorAll("img").forEach(i => i.loading = "eager")')
-    tab.wait_for_function('[...document.images].every(i => i.complete)')
+    wait_until(tab, '[...document.images].every(i => i.complete)')
 
 
 def tab_to(tab, selector):
@@ -147,9 +149,9 @@ def test_reading_order(tab):
 def test_sidebar(tab):
     "The sidebar names every chapter, then every module's reference, in order."
     tab.goto('/index.html')
-    links = tab.locator('#quarto-sidebar a.sidebar-link')
+    links = tab.locator('#quarto-sidebar a[href]')
     assert [urlsplit(a.get_attribute('href')).path.split('/')[-1] for a in links.all()] == [f'{p}.html' for p in (*PAGES, *REFERENCE)]
-    assert all(t.strip() for t in links.all_inner_texts())
+    assert all(t.strip() for t in links.all_text_contents())
 
 
 @pytest.mark.skipif(not documented(), reason='no function is exported yet')
@@ -172,7 +174,7 @@ def test_themes(tab):
     light = colour(tab)
     toggle = tab.locator('.quarto-color-scheme-toggle').first
     toggle.click()
-    tab.wait_for_function('c => getComputedStyle(document.body).backgroundColor != c', arg=light)
+    wait_until(tab, 'c => getComputedStyle(document.body).backgroundColor != c', light)
     dark = colour(tab)
     tab.reload()
     assert colour(tab) == dark
@@ -180,7 +182,7 @@ def test_themes(tab):
     tab.wait_for_load_state()
     assert colour(tab) == dark
     tab.locator('.quarto-color-scheme-toggle').first.click()
-    tab.wait_for_function('c => getComputedStyle(document.body).backgroundColor == c', arg=light)
+    wait_until(tab, 'c => getComputedStyle(document.body).backgroundColor == c', light)
     assert tab.faults == []
 
 
@@ -205,21 +207,122 @@ def test_keyboard(tab, width):
     style = [tab.evaluate(f'getComputedStyle(document.activeElement).{p}') for p in ('outlineStyle', 'outlineWidth')]
     assert style[0] != 'none' and float(style[1].removesuffix('px')) >= 2
     tab.keyboard.press('Enter')
-    tab.wait_for_function('c => getComputedStyle(document.body).backgroundColor != c', arg=light)
+    wait_until(tab, 'c => getComputedStyle(document.body).backgroundColor != c', light)
 
 
 def test_narrow_menu(tab):
-    "On a telephone the chapters open from the bar, and search from the menu."
+    "On a telephone the chapters open from the bar and close with Escape; the search stands in it."
     tab.set_viewport_size({'width': 360, 'height': 800})
-    tab.goto('/index.html')
-    chapters = tab.locator('#quarto-sidebar')
-    tab.locator('.quarto-btn-toggle').click()
-    tab.wait_for_timeout(400)
-    assert chapters.bounding_box()['x'] >= 0
-    tab.locator('#quarto-sidebar-glass').click(position={'x': 340, 'y': 400})
-    tab.locator('.navbar-toggler').click()
-    tab.locator('#quarto-search input').wait_for()
+    tab.goto('/conv.html')
+    chapters, button = tab.locator('#quarto-sidebar'), tab.locator('.quarto-btn-toggle')
+    assert not chapters.is_visible()
+    button.click()
+    chapters.get_by_role('link', name='Training').wait_for()
+    assert button.get_attribute('aria-expanded') == 'true'
+    tab.keyboard.press('Escape')
+    assert not chapters.is_visible()
+    button.click()
+    chapters.get_by_role('link', name='Training').click()
+    tab.wait_for_url('**/training.html')
+    assert tab.get_by_role('searchbox').bounding_box()['x'] >= 0
     assert tab.faults == []
+
+
+@pytest.mark.parametrize('size', [(1280, 800), (390, 844)])
+def test_first_screen(tab, size):
+    "The first screen of the site is the toy: title, field, an answer that agrees with what is drawn, and one way on."
+    tab.emulate_media(reduced_motion='reduce')
+    tab.set_viewport_size({'width': size[0], 'height': size[1]})
+    tab.goto('/index.html', wait_until='networkidle')
+    root = tab.locator('.mnist-cnn-playground').first
+    for what in tab.locator('h1'), root.locator('.mcp-field'), root.locator('.mcp-verdict'), root.locator('.mcp-bar').last, tab.get_by_role('link', name='Begin'):
+        box = what.bounding_box()
+        assert box['y'] >= 0 and box['y'] + box['height'] <= size[1], (what, box)
+    assert root.locator('.mcp-ink').count() and root.locator('.mcp-verdict strong').inner_text() == '3'
+    tab.get_by_role('link', name='Begin').click()
+    tab.wait_for_url('**/first.html')
+
+
+def test_bar(tab):
+    "One bar of 56 pixels, which leaves on the way down and comes back on the way up; on a low screen it does not stay."
+    tab.set_viewport_size({'width': 844, 'height': 700})
+    tab.goto('/conv.html')
+    bar = tab.locator('#quarto-header')
+    assert bar.bounding_box()['height'] == 56 and tab.evaluate('document.querySelectorAll("header nav").length') <= 1
+    tab.mouse.wheel(0, 1500)
+    wait_until(tab, 'document.querySelector("#quarto-header").getBoundingClientRect().bottom <= 0')
+    tab.mouse.wheel(0, -300)
+    wait_until(tab, 'document.querySelector("#quarto-header").getBoundingClientRect().top === 0')
+    tab.set_viewport_size({'width': 844, 'height': 390})
+    tab.evaluate('scrollTo(0, 600)')
+    assert bar.bounding_box()['y'] + bar.bounding_box()['height'] <= 0
+
+
+def test_skip_link(tab):
+    "The first thing that Tab reaches leads to the text."
+    tab.goto('/conv.html')
+    tab.keyboard.press('Tab')
+    assert tab.evaluate('document.activeElement.textContent') == 'Skip to the text'
+    tab.keyboard.press('Enter')
+    assert tab.evaluate('location.hash') == '#quarto-document-content'
+
+
+def test_progress(tab):
+    "A chapter that was read to its end is ticked, and an exercise that was solved says so, after a reload too."
+    tab.set_viewport_size({'width': 1200, 'height': 800})
+    tab.goto('/conv.html', wait_until='networkidle')
+    entry = tab.locator('#quarto-sidebar').get_by_role('link', name='Convolution', exact=False).first
+    assert 'read' not in entry.get_attribute('class').split()
+    box = tab.locator('.mcx', has_text='The rows of the output').first
+    box.get_by_role('textbox').fill('112, 3, 4')
+    box.get_by_role('button', name='Check').click()
+    assert box.locator('output').inner_text() == 'Right.'
+    tab.locator('.nav-page-next').scroll_into_view_if_needed()
+    wait_until(tab, 'document.querySelector("#quarto-sidebar a.read")')
+    tab.reload()
+    assert 'read' in entry.get_attribute('class').split() and tab.locator('.mcx[data-right=yes]').count() == 1
+    assert 'solved' in box.locator('output').inner_text()
+
+
+def test_ways_on(tab):
+    "The cards at the foot say what the neighbours are about."
+    tab.goto('/conv.html')
+    for side in 'previous', 'next':
+        title, about = tab.locator(f'.nav-page-{side} b').inner_text(), tab.locator(f'.nav-page-{side} small').last.inner_text()
+        assert title and len(about) > 20
+
+
+@pytest.mark.parametrize('words, page', [('receptive', 'conv.html'), ('dropout', 'generalization.html'), ('overfitting', 'generalization.html'), ('how to train', 'training.html'),
+                                         ('learning rate', 'learning.html'), ('stride', 'conv.html'), ('calibration', 'uncertainty.html')])
+def test_search_for_a_concept(tab, words, page):
+    "A concept leads first to where it is explained, not to a function that has the word in its name."
+    tab.goto('/index.html')
+    tab.get_by_role('searchbox').fill(words)
+    tab.locator('.search-result').first.wait_for()
+    assert urlsplit(tab.locator('.search-result').first.get_attribute('href')).path == page
+
+
+def test_policy_and_404(tab, site):
+    "Pages may load from their own host alone, and run no script that stands in them; an address without a page has one that helps."
+    for page in site.glob('*.html'):
+        text = page.read_text(encoding='utf-8')
+        assert "default-src 'self'" in text.partition('</head>')[0], page.name
+        assert not re.findall(r'<script(?![^>]*(?:src=|application/json))[^>]*>', text) and not re.search(r'<[^>]+ on\w+="', text), page.name
+    tab.goto('/404.html')
+    assert tab.locator('#quarto-sidebar a[href]').count() > 20 and tab.faults == []
+
+
+def test_fonts(site):
+    "Type of our own, with its licence, light enough."
+    files = list((site/'fonts').glob('*.woff2'))
+    assert files and sum(f.stat().st_size for f in files) <= 120_000 and 'SIL Open Font License' in (site/'fonts/OFL.txt').read_text(encoding='utf-8')
+
+
+def test_style_is_small(site):
+    "The shell's style and scripts, as they travel, are a fraction of Bootstrap's."
+    import gzip
+    assert not (site/'site_libs').exists()
+    assert sum(len(gzip.compress((site/f).read_bytes())) for f in ('site.css', 'site.js', 'shell.js', 'scheme.js')) < 15_000
 
 
 def test_llms(site):

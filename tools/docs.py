@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = {'.html', '.css', '.js', '.json', '.svg', '.txt', '.md', '.ipynb'}  # what is worth compressing
 if not __package__: sys.path[0] = str(ROOT)  # not tools/, whose file names are too common to be importable by themselves
 
+from tools.finish import finish
 from tools.links import site_faults
 from tools.render import render_quarto, render_smalldocs
-from tools.widgets import lighten
 
 
 def build(out, renderer=None, n_workers=None):
@@ -24,7 +24,7 @@ def build(out, renderer=None, n_workers=None):
     if not installed(): print("note: names in backticks do not become links until the package is installed: pip install -e '.[dev]'")
     try: warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
     except Exception as e: return [f'{type(e).__name__}: {e}']  # from a notebook whose page nbdev prepared, or the renderer
-    for page in out.rglob('*.html'): lighten(page)
+    if out.is_dir(): finish(out)
     return [f'{renderer}: {w}' for w in warnings] + (site_faults(out) if out.is_dir() else [])
 
 

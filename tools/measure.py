@@ -56,7 +56,7 @@ def screens(site, names):
     from tools.shots import launch
     with serve(site) as server, sync_playwright() as pw:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        tab = launch(pw).new_page(viewport={'width': 1280, 'height': 900})
+        tab = launch(pw).new_page(viewport={'width': 1280, 'height': 900}, bypass_csp=True)
         for name in names:
             page = re.sub(r'^\d+[a-z]*_', '', name)
             tab.goto(f'http://127.0.0.1:{server.server_port}/{page}.html')

@@ -12,14 +12,16 @@ from nbdev.config import get_config
 from nbdev.process import Processor
 from fastcore.nbio import mk_cell
 
+from tools import sidebar
+from tools.home import BRANCH, home, source_links
 from tools.torch_names import link_torch
 
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
-SOURCE_LINK = re.compile(r'\[source\]\([^)]*\)\{[^}]*\}\n*')
+SOURCE_LINK = re.compile(r'\[source\]\(\S*?/blob/[^/]+/([^)#]*)[^)]*\)(\{[^}]*\}\n*)(?=#+ (\S+))')
 NAME_LINK = re.compile(r'\[(`[^`]+`)\]\(/([\w.-]+\.html)#([\w.-]+)\)')
 LONG = 15  # lines of a cell that are still shown open
 OPEN = ('<p class="open-notebook"><a href="notebooks/{0}" download>Open this notebook</a> '
-        '<span>{0}, to run in JupyterLab</span></p>')  # `copy_notebooks` puts them there
+        '<span>{0}, to run in JupyterLab</span>{1}</p>')  # `copy_notebooks` puts them there
 LINKED_HEADING = re.compile(r'^(#+ .*?)\[(`[^`]+`)\]\([^)]*\)', re.M)
 
 
@@ -38,10 +40,8 @@ class ShowSource(Processor):
             if 'code-summary' not in cell.source and 'code-fold' in cell.source: cell.source = f'#| code-summary: "{title_of(cell.source)}"\n' + cell.source
 
     def begin(self):
-        cells = self.nb.cells
-        title = next((n for n, c in enumerate(cells) if c.cell_type == 'markdown'), None)
         name = Path(self.nb.path_).name
-        if title is not None and not name.startswith('reference_'): cells.insert(title+1, mk_cell(OPEN.format(name), 'markdown'))
+        if not name.startswith('reference_'): self.nb.cells.append(mk_cell(OPEN.format(name, source_links(name)), 'markdown'))
 
 
 def title_of(code):
@@ -74,22 +74,43 @@ def reference(module):
 
 @contextmanager
 def with_reference():
-    "In this block, the reference pages stand among the notebooks."
+    "In this block, the reference pages stand among the notebooks, and in the sidebar."
     files = {get_config().nbs_path/f'reference_{m}.ipynb': m for m in modules().values()}
     try:
         for f, m in files.items(): f.write_text(json.dumps(reference(m)), encoding='utf-8')
+        sidebar.main()
         yield
     finally:
         for f in files: f.unlink(missing_ok=True)
+        sidebar.main()
 
 
 def for_site(cell):
     "Make a processed cell fit for both renderers: raw HTML as Markdown, links that lead somewhere, exported imports folded."
+    cell.get('metadata', {}).pop('execution', None)  # for it Quarto would wrap the cell, and headings in it would not be listed
+    if cell.cell_type == 'code': cell.source = options_once(caption_each(cell))
     for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
     if cell.cell_type == 'markdown': cell.source = link_torch(mend_links(cell.source))
     for out in cell.get('outputs', []):
         data = out.get('data', {})
         if 'text/markdown' in data: data['text/markdown'] = mend_links(''.join(data['text/markdown']))
+
+
+OPTION = re.compile(r'^#\| *([\w-]+) *:.*\n?', re.M)
+PICTURES = {'image/png', 'image/jpeg', 'image/svg+xml'}
+
+
+def options_once(code):
+    "The code with each of its options once, the cell's own rather than the one that nbdev put before it: Quarto stops at a second."
+    last = {m[1]: m.start() for m in OPTION.finditer(code)}
+    return OPTION.sub(lambda m: m[0] if m.start() == last[m[1]] else '', code)
+
+
+def caption_each(cell):
+    "The code, with a caption and an alternative text for each of the cell's pictures: Quarto would give a single one to the first only."
+    n = sum(bool(PICTURES & o.get('data', {}).keys()) for o in cell.get('outputs', []))
+    if n < 2: return cell.source
+    return re.sub(r'^(#\| *fig-(?:cap|alt): *)([^\[\n ].*)$', lambda m: m[1] + '[' + ', '.join([m[2].strip()] * n) + ']', cell.source, flags=re.M)
 
 
 def only_imports(code):
@@ -110,10 +131,20 @@ def html_as_markdown(data):
 def mend_links(md):
     "Make nbdev's links to names relative; drop its links to a source repository as long as there is none."
     cfg = get_config()
-    if not cfg.git_url: md = SOURCE_LINK.sub('', md)
+    md = SOURCE_LINK.sub(lambda m: f'[source]({home()[0]}/blob/{BRANCH}/{m[1]}#L{line_of(m[3], m[1])}){m[2]}' if home()[0] else '', md)
     md = md.replace('__main__.', '')  # where `show_doc` finds a class that the notebook itself defines
     md = LINKED_HEADING.sub(r'\1\2', md)  # a heading is where links lead to
     return md if cfg.doc_host else NAME_LINK.sub(_relative, md)
+
+
+def line_of(name, file):
+    "The line of a module at which a function, class or method is defined."
+    body, line = ast.parse((get_config().config_path/file).read_text(encoding='utf-8')).body, 1
+    for part in name.split('.'):
+        found = next((t for t in body if getattr(t, 'name', None) == part), None)
+        if found is None: break
+        body, line = found.body, found.lineno
+    return line
 
 
 def _relative(link):
@@ -122,7 +153,8 @@ def _relative(link):
     if anchor.split('.')[-1].startswith('_'): return name  # private or special: documented nowhere
     if anchor in methods(): anchor = anchor.split('.')[0]  # documented with its class
     module = modules().get(page.removesuffix('.html'))
-    return f'[{name}](reference_{module}.html#{anchor})' if module else name
+    there = module and (get_config().nbs_path/f'reference_{module}.ipynb').exists()  # plain `nbdev-docs` makes none
+    return f'[{name}](reference_{module}.html#{anchor})' if there else name
 
 
 @cache

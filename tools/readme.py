@@ -1,12 +1,12 @@
 """Write README.md from nbs/index.ipynb, as `nbdev-readme` would, without Quarto: `python tools/readme.py`."""
-import base64, html, os, posixpath, re, shutil
+import base64, os, posixpath, re, shutil, tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 FILES = 'index_files'  # where `nbdev-readme` puts the pictures that cells draw
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
-STILL = re.compile(r'<img [^>]*src="data:image/png;base64,([^"]+)"[^>]* alt="([^"]*)"')  # what a widget shows where no script runs
+SITE_ALONE = '<!-- on the site alone -->'
 LINK = re.compile(r'(\]\(|(?:src|href)=")(?!\w+:|#|/)([^)"\s]+)')
 
 
@@ -29,25 +29,32 @@ def markdown(nb, root):
     import nbformat
     from nbconvert import MarkdownExporter
     from smalldocs.notebook import cell_options
-    head, nb.cells = nb.cells[0], nb.cells[1:]
+    nb.cells = for_readme(nb.cells[1:])  # the first is the title
     for cell in nb.cells:
         if cell.cell_type == 'markdown': cell.source = from_root(cell.source)
         if cell.cell_type != 'code': continue
         opts, code = cell_options(cell.source)
         cell.source = '' if opts.get('echo') is False else code
+        cell.outputs = [o for o in cell.outputs if '<script' not in ''.join(o.get('data', {}).get('text/html', ''))]  # a widget: nothing runs there
         for n, out in enumerate(cell.outputs): show_picture(out, opts, root, f'{FILES}/{cell.id}-{n}')
     clean = {'nbformat': 4, 'nbformat_minor': 5, 'metadata': {'language_info': {'name': 'python'}}, 'cells': [
         {k: c[k] for k in ('id', 'cell_type', 'metadata', 'source', 'outputs', 'execution_count') if k in c} for c in nb.cells]}
     body, _ = MarkdownExporter().from_notebook_node(nbformat.from_dict(clean))
     body = re.sub(r'^```.*\n\s*```\n', '', body, flags=re.M)  # code that is not shown
-    return re.sub(r'\n{3,}', '\n\n', f'{title(head.source)}\n\n{body}').strip() + '\n'
+    return re.sub(r'\n{3,}', '\n\n', f'{title(ROOT)}\n\n{body}').strip() + '\n'
 
 
-def title(front):
-    "The heading and subtitle out of the front matter that nbdev makes of them."
-    import yaml
-    meta = yaml.safe_load(front.strip().strip('-'))
-    return f'# {meta["title"]}' + (f'\n\n> {meta["description"]}' if meta.get('description') else '')
+def title(root):
+    "The project's name and what it is; the front page's own title invites to draw, which a README cannot hold."
+    about = tomllib.loads((root/'pyproject.toml').read_text(encoding='utf-8'))['project']
+    return f'# {about["name"]}\n\n> {about["description"]}'
+
+
+def for_readme(cells):
+    "The cells without what is for the site alone, and without a heading that nothing is left under."
+    kept = [c for c in cells if not (c.cell_type == 'markdown' and c.source.startswith(SITE_ALONE))]
+    def heading(c): return c is None or c.cell_type == 'markdown' and c.source.startswith('#')
+    return [c for c, after in zip(kept, [*kept[1:], None]) if not (heading(c) and heading(after) and len(c.source.splitlines()) == 1)]
 
 
 def from_root(md):
@@ -58,7 +65,6 @@ def from_root(md):
 def show_picture(out, opts, root, name):
     "Turn an output that holds a picture into Markdown that shows its file."
     data = out.get('data', {})
-    if '<script' in ''.join(data.get('text/html', '')): data, opts = still(''.join(data['text/html']), opts)
     mime = next((m for m in IMAGES if m in data), None)
     if not mime: return
     raw, file = ''.join(data[mime]), f'{name}.{IMAGES[mime]}'
@@ -66,12 +72,6 @@ def show_picture(out, opts, root, name):
     (root/file).write_bytes(raw.encode() if mime.startswith('image/svg') else base64.b64decode(raw))
     cap, alt = opts.get('fig-cap', ''), opts.get('fig-alt', '')
     out['data'] = {'text/markdown': f'![{alt or cap}]({file})' + (f'\n\n*{cap}*' if cap else '')}
-
-
-def still(text, opts):
-    "The still picture of a widget, as an output, and the cell's options with its words."
-    src, alt = STILL.search(text).groups()
-    return {'image/png': src}, {**opts, 'fig-alt': html.unescape(alt)}
 
 
 def main():

@@ -3,19 +3,19 @@
 Quarto is nbdev's own renderer and needs nothing from us. smalldocs comes with pip, reads the same `_quarto.yml`, and
 lacks a few of Quarto's ways; `render_smalldocs` supplies them on a copy of `_proc/`, one function for each.
 """
-import base64, html, io, json, os, re, shutil, struct, tempfile
+import base64, html, json, os, re, shutil, struct, tempfile
 from pathlib import Path
 
 import yaml
-from PIL import Image
 
+from tools.finish import light
 from tools.pages import with_reference
+from tools.theme import dress
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
 NOT_RESOURCES = {'.ipynb', '.qmd', '.md', '.yml', '.yaml', '.scss', '.py'}
 MADE_BY_RUNS = {'saved_models', 'data'}  # what the notebooks leave beside them when they are run
-PARTS = {0: 'Learn', 20: 'Go faster', 30: 'The workshop'}  # by the number of their first notebook
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 
 
@@ -26,10 +26,7 @@ def render_quarto(out, n_workers):
     from nbdev.quarto import nbdev_docs
     os.chdir(ROOT)
     if stale(ROOT/'_proc'): shutil.rmtree(ROOT/'_proc', ignore_errors=True)
-    with with_reference():
-        write_sidebar()
-        nbdev_docs.__wrapped__(n_workers=n_workers)
-    copy_notebooks(ROOT/'_docs')
+    with with_reference(): nbdev_docs.__wrapped__(n_workers=n_workers)
     if out != ROOT/'_docs': replace(out, ROOT/'_docs')
     return []
 
@@ -38,25 +35,6 @@ def replace(old, new):
     "Move the folder `new` to where `old` is."
     if old.exists(): shutil.rmtree(old)
     shutil.move(new, old)
-
-
-def write_sidebar():
-    "Write nbs/sidebar.yml, in which the chapters stand in their parts (nbdev, which would list them only, is told to leave it alone)."
-    contents = ['index.ipynb'] if (ROOT/'nbs/index.ipynb').exists() else []
-    part = None
-    for f in sorted((ROOT/'nbs').glob('[0-9]*.ipynb')):
-        now = max(n for n in PARTS if n <= int(f.name[:2]))
-        if now != part: contents.append({'text': PARTS[part := now]})
-        contents.append(f.name)
-    contents += [{'text': 'Reference'}, *sorted(f.name for f in (ROOT/'nbs').glob('reference_*.ipynb'))]
-    text = yaml.safe_dump({'website': {'sidebar': {'contents': contents}}}, sort_keys=False)
-    (ROOT/'nbs/sidebar.yml').write_text(text, encoding='utf-8')
-
-
-def copy_notebooks(out):
-    "Put the notebooks beside the pages, which offer them; pages link to `notebooks/…`, a name that no renderer leads to a page."
-    (out/'notebooks').mkdir(parents=True, exist_ok=True)
-    for f in (ROOT/'nbs').glob('*.ipynb'): shutil.copy(f, out/'notebooks')
 
 
 # ---- with smalldocs
@@ -77,11 +55,8 @@ def render_smalldocs(out, n_workers):
             text, faults = finish_page(page.read_text(encoding='utf-8'), site.out)
             page.write_text(text, encoding='utf-8')
             warnings += [f'{page.relative_to(site.out)}: {f}' for f in faults]
-        finish_theme(site.out)
-        finish_icons(site.out)
-        for copy in site.out.glob('*.llms.md'): copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
+        dress(site.out, site.project.website['sidebar']['contents'])
         order_llms(site.out, [n.removesuffix(PAGE) for n in site.project.website['sidebar']['contents'] if isinstance(n, str)])
-        copy_notebooks(site.out)
         replace(out, site.out)
     return warnings
 
@@ -92,14 +67,12 @@ def prepare(n_workers):
     from nbdev.serve import proc_nbs
     os.chdir(ROOT)
     refresh_quarto_yml()
-    with with_reference():
-        write_sidebar()
-        return proc_nbs(ROOT/'nbs', n_workers=n_workers, force=stale(ROOT/'_proc'))
+    with with_reference(): return proc_nbs(ROOT/'nbs', n_workers=n_workers, force=stale(ROOT/'_proc'))
 
 
 def stale(proc):
     "Whether `_proc/` may hold pages made by older code: nbdev itself only compares each page with its notebook."
-    code = [*(ROOT/'tools').glob('*.py'), *(ROOT/'mnist_cnn').glob('*.py')]
+    code = [*(ROOT/'tools').glob('*.py'), *(ROOT/'mnist_cnn').glob('*.py'), ROOT/'settings.ini']
     return not proc.exists() or any(f.stat().st_mtime > proc.stat().st_mtime for f in code)
 
 
@@ -130,8 +103,9 @@ def prepare_page(src, old, new, names):
 
 
 def follow_names(md, names):
-    "Lead links to a notebook (`](01_conv.ipynb#x)`, `href=\"01_conv.ipynb\"`) to the page's name."
-    return re.sub(r'(\]\(|href=")([\w.-]+\.ipynb)', lambda m: m[1] + names.get(m[2], m[2]), md)
+    "Lead links to a notebook (`](01_conv.ipynb#x)`) to the page's name, and those in raw HTML, which smalldocs leaves alone, to the page."
+    md = re.sub(r'(href=")([\w.-]+\.ipynb)', lambda m: m[1] + Path(names.get(m[2], m[2])).with_suffix('.html').name, md)
+    return re.sub(r'(\]\()([\w.-]+\.ipynb)', lambda m: m[1] + names.get(m[2], m[2]), md)
 
 
 def save_pictures(cell, src, stem):
@@ -152,14 +126,6 @@ def save_pictures(cell, src, stem):
                      else f'```{{=html}}\n<p><img src="{file.as_posix()}" alt="{attr}" class="img-fluid"></p>\n```'}
 
 
-def light(picture, n_colours=64):
-    "A PNG with a palette, a third of its size and alike to the eye; the picture as it is where that does not help, or it is no opaque PNG."
-    image = Image.open(io.BytesIO(picture))
-    if image.format != 'PNG' or image.convert('RGBA').getextrema()[3][0] < 255: return picture
-    image.convert('RGB').quantize(n_colours, dither=Image.Dither.NONE).save(out := io.BytesIO(), 'PNG', optimize=True)
-    return min(picture, out.getvalue(), key=len)
-
-
 def write_config(src, names):
     "Write the whole configuration for smalldocs in one file: our names for pages, and without what only Quarto reads."
     cfg = yaml.safe_load((src/'_quarto.yml').read_text(encoding='utf-8'))
@@ -169,7 +135,9 @@ def write_config(src, names):
     cfg['format']['html'].pop('html-math-method')  # `finish_page` does the maths
     web = cfg['website']
     web['llms-txt'] = True
-    if web.get('site-url') == '/': del web['site-url']  # the site has no address yet: links stay relative
+    web.pop('site-url', None)                      # links stay relative; `finish` gives the addresses
+    cfg['project'].pop('post-render', None)
+    cfg['format']['html'].pop('respect-user-color-scheme', None)  # smalldocs always does
     web['sidebar']['contents'] = [c if isinstance(c, dict) else names.get(c, c) for c in web['sidebar']['contents']]
     files = [p.relative_to(src).as_posix() for p in src.rglob('*') if p.is_file() and p.suffix not in NOT_RESOURCES
              and p.relative_to(src).parts[0] not in MADE_BY_RUNS]
@@ -189,9 +157,6 @@ def merge(a, b):
 MATHS = re.compile(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', re.S)
 KATEX = re.compile(r'<(link|script)\b[^>]*katex[^>]*>(</script>)?')
 IMG = re.compile(r'<img (?=[^>]*src="([^":]+)")')
-PART = re.compile(r'<li class="sidebar-item"><div class="sidebar-item-container"><a href="" class="sidebar-item-text sidebar-link">'
-                  r'<span class="menu-text">(.*?)</span></a></div></li>')
-LABELS = {'class="navbar ': 'Site', 'class="quarto-secondary-nav"': 'Place', 'id="quarto-sidebar"': 'Chapters', 'class="page-navigation"': 'Neighbours'}
 NO_HEADER = re.compile(r'<th( [^>]*)?></th>')
 TEXT = re.compile(r'\\text\w*\{[^{}]*\}')
 
@@ -201,9 +166,6 @@ def finish_page(text, site):
     faults = []
     text = MATHS.sub(lambda m: mathml(html.unescape(m[2]), m[1], faults), text)
     text = KATEX.sub('', text)
-    text = re.sub(r'<script src="(site_libs/[^"]+)">', r'<script src="\1" defer>', text)  # nothing in the page waits for them
-    text = PART.sub(r'<li class="sidebar-item sidebar-part">\1</li>', text)
-    for nav, name in LABELS.items(): text = text.replace(f'<nav {nav}', f'<nav aria-label="{name}" {nav}')
     text = NO_HEADER.sub(r'<td\1></td>', text)
     return IMG.sub(lambda m: f'<img loading="lazy"{size(site/m[1])} ', text), faults
 
@@ -229,27 +191,6 @@ def size(file):
     dots = struct.unpack('>I', data[at+4:at+8])[0] if at > 0 else 0  # per metre, horizontally
     scale = 96 / (dots*.0254) if dots else 1
     return f' width="{w*scale:.0f}" height="{h*scale:.0f}"'
-
-
-def finish_theme(site):
-    "Let Bootstrap's dark colours follow smalldocs' toggle, which marks the page by `data-scheme`, not as Bootstrap does."
-    for css in (site/'site_libs/themes').glob('*.css'):
-        text = css.read_text(encoding='utf-8').replace('[data-bs-theme=dark]', '[data-scheme=alternate]')
-        css.write_text(text, encoding='utf-8')
-
-
-def finish_icons(site):
-    "Replace smalldocs' icon font, all of Bootstrap Icons, by the few icons that its pages use."
-    libs = site/'site_libs/bootstrap-icons'
-    shutil.rmtree(libs)
-    libs.mkdir()
-    shutil.copy(ROOT/'tools/icons.css', libs/'bootstrap-icons.min.css')
-
-
-def words(md):
-    "Markdown in which widgets are reduced to the words that they show where no script runs."
-    def light(m): return re.sub(r'<(script|style)\b.*?</\1>|<img [^>]*src="data:[^>]*>', '', m[0], flags=re.S)
-    return re.sub(r'^(`{3,})\{=html\}\n.*?\n\1$', light, md, flags=re.M | re.S)
 
 
 def order_llms(site, order):

@@ -12,6 +12,7 @@ const KINDS = { conv: 'convolution', transposed: 'transposed convolution', max: 
 const KERNELS = ['left to right', 'top to bottom', 'outline', 'sum'];
 const MOST = 64;  // the largest output that is drawn
 
+const isKind = kind => Object.hasOwn(KINDS, kind);
 const isPool = s => s.kind === 'max' || s.kind === 'avg';
 const pair = v => Array.isArray(v) ? [v[0], v[1]] : [v, v];
 const range = (a, b) => Array.from({ length: Math.max(0, b - a + 1) }, (_, i) => a + i);
@@ -38,7 +39,7 @@ const outSize = s => [count(s, 0), count(s, 1)];
 // whether PyTorch makes such a layer and it can be drawn
 function valid(s) {
   const within = n => pair(s[n]).every(v => Number.isInteger(v) && v >= LIMITS[n][0] && v <= LIMITS[n][1]);
-  if (!(s.kind in KINDS) || !PAIRS.every(within) || !SINGLES.every(within)) return false;
+  if (!isKind(s.kind) || !PAIRS.every(within) || !SINGLES.every(within)) return false;
   if (s.in_channels % s.groups || s.out_channels % s.groups) return false;
   if (isPool(s) ? s.groups !== 1 || s.out_channels !== s.in_channels : s.ceil_mode) return false;
   return [0, 1].every(dim => {
@@ -65,7 +66,7 @@ function allowed(s, name, dim = 0) {
 function repair(s) {
   const fit = (v, [low, high]) => Math.min(high, Math.max(low, Math.round(v) || 0));
   let t = { ...DEFAULTS, ...s };
-  if (!(t.kind in KINDS)) t.kind = 'conv';
+  if (!isKind(t.kind)) t.kind = 'conv';
   for (const n of PAIRS) t[n] = pair(t[n]).map(v => fit(v, LIMITS[n]));
   if (t.square) for (const n of PAIRS) t[n] = [t[n][0], t[n][0]];
   for (const n of SINGLES) t[n] = fit(t[n], LIMITS[n]);
@@ -212,11 +213,20 @@ const SYMBOLS = s => s.kind === 'transposed'
   ? '(in − 1)·stride − 2·padding + dilation·(kernel_size − 1) + output_padding + 1'
   : '⌊(in + 2·padding − dilation·(kernel_size − 1) − 1)/stride + 1⌋'.replace(/[⌊⌋]/g, c => !s.ceil_mode ? c : c === '⌊' ? '⌈' : '⌉');
 
-// how many rows or columns at the end no window sees
+// how many rows or columns at the end no window sees: [of the input, of its padding]
 function unseen(s, dim) {
-  if (s.kind === 'transposed' || s.ceil_mode) return 0;
-  const w = along(s, dim);
-  return (w.size + 2*w.padding - w.reach) % w.stride;
+  if (s.kind === 'transposed' || s.ceil_mode) return [0, 0];
+  const w = along(s, dim), left = (w.size + 2*w.padding - w.reach) % w.stride, input = Math.max(0, left - w.padding);
+  return [input, left - input];
+}
+
+// the same in words, for one dimension or for both
+function unseenWords(s, dims) {
+  return dims.flatMap(d => {
+    const [input, padding] = unseen(s, d), n = input || padding, many = n > 1 ? 's' : '';
+    const what = s.square ? `row${many} and column${many}` : (d ? 'column' : 'row') + many;
+    return n ? [`No window sees the last ${n > 1 ? n + ' ' : ''}${what}${input ? '' : ' of padding'}.`] : [];
+  }).join(' ');
 }
 
 function pytorch(s) {
@@ -251,7 +261,7 @@ function encode(s) {
 }
 function decode(text) {
   const [kind, ...rest] = text.split(',');
-  if (!(kind in KINDS)) return null;
+  if (!isKind(kind)) return null;
   const s = { kind, ceil_mode: rest.includes('ceil'), square: !/\dx\d/.test(text) };
   for (const part of rest) {
     const [, letter, a, b, c] = /^([a-z]?)(\d+)(?:[x-](\d+))?(?:-(\d+))?$/.exec(part) ?? [];
@@ -264,6 +274,10 @@ function decode(text) {
 }
 // the hash with `key` set to `text`; anchors of headings, which hold no =, go
 const inHash = (hash, key) => hash.replace(/^#/, '').split('&').find(p => p.startsWith(key + '='))?.slice(key.length + 1);
+// the settings in the hash, null where there are none or the address is broken
+function fromHash(hash, key) {
+  try { return decode(decodeURIComponent(inHash(hash, key) ?? '')); } catch { return null; }
+}
 function withKey(hash, key, text) {
   const others = hash.replace(/^#/, '').split('&').filter(p => p.includes('=') && !p.startsWith(key + '='));
   return '#' + [...others, `${key}=${text}`].join('&');
@@ -271,7 +285,7 @@ function withKey(hash, key, text) {
 
 if (typeof document === 'undefined') {
   module.exports = { LIMITS, PAIRS, SINGLES, DEFAULTS, KERNELS, count, outSize, valid, change, allowed, repair, partners, window: window_, feeds,
-                     reads, pixels, weight, terms, value, output, listed, formula, unseen, pytorch, find, encode, decode, inHash, withKey };
+                     reads, pixels, weight, terms, value, output, listed, formula, unseen, unseenWords, pytorch, find, encode, decode, inHash, fromHash, withKey };
   return;
 }
 
@@ -376,12 +390,9 @@ function start(root) {
       <span>${s.in_channels} channel${s.in_channels > 1 ? 's' : ''} in, ${s.out_channels} out: ${
         isPool(s) ? 'each by itself' : `${joined.length} kernels of ${by(s.kernel_size)}`}</span>`;
     const lines = s.square ? [['out', 0]] : [['height', 0], ['width', 1]];
-    const lost = lines.flatMap(([, d]) => {
-      const n = unseen(s, d), many = n > 1 ? 's' : '', what = s.square ? `row${many} and column${many}` : (d ? 'column' : 'row') + many;
-      return n ? [`No window sees the last ${n > 1 ? n + ' ' : ''}${what}.`] : [];
-    });
+    const lost = unseenWords(s, lines.map(([, d]) => d));
     $('.ec-formula').innerHTML = `<span>out = ${SYMBOLS(s)}</span>` + lines.map(([t, d]) => `<span><b>${t} = ${formula(s, d)}</b></span>`).join('')
-      + (lost.length ? `<span>${lost.join(' ')}</span>` : '');
+      + (lost ? `<span>${lost}</span>` : '');
     $('.ec-code code').textContent = pytorch(s);
     $('.ec-at').max = sizeOf(main())[0]*sizeOf(main())[1] - 1;
   }
@@ -473,9 +484,11 @@ function start(root) {
 
   function found() {
     const wanted = want ?? outSize(s), list = find(s, s.square ? [wanted[0], wanted[0]] : wanted);
-    for (const input of $$('[data-want]')) if (input !== document.activeElement) input.value = wanted[input.dataset.want];
+    for (const input of $$('[data-want]')) if (input !== document.activeElement && Number.isFinite(wanted[input.dataset.want])) input.value = wanted[input.dataset.want];
     const n = list.length;
-    $('.ec-found').textContent = `${n || 'no'} layer${n === 1 ? '' : 's'} from ${by(s.size)}` + (n ? ':' : '; try another size');
+    const asked = wanted.slice(0, s.square ? 1 : 2).every(v => Number.isInteger(v) && v >= 1 && v <= MOST);
+    $('.ec-found').textContent = asked ? `${n || 'no'} layer${n === 1 ? '' : 's'} from ${by(s.size)}` + (n ? ':' : '; try another size')
+      : `give a whole number from 1 to ${MOST}`;
     $('.ec-list').innerHTML = list.map(t => `<button type="button" data-use="${encode({ ...t, square: s.square })}">${
       ['kernel_size', 'stride', 'padding', ...t.output_padding[0] ? ['output_padding'] : []].map(p => `${p.replace('_size', '')} ${t[p][0]}`).join(', ')}</button>`).join('');
   }
@@ -526,7 +539,7 @@ function start(root) {
       ic = +t.value;
       if (!reads(s, oc).includes(ic)) oc = range(0, s.out_channels - 1).find(o => reads(s, o).includes(ic));
       set(s, true);
-    } else if (w && +t.value >= 1) { want = (want ?? outSize(s)).slice(); want[w] = +t.value; found(); }
+    } else if (w) { want = (want ?? outSize(s)).slice(); want[w] = t.value === '' ? NaN : +t.value; found(); }
   });
   root.addEventListener('click', e => {
     const b = e.target.closest('button');
@@ -559,7 +572,7 @@ function start(root) {
     });
   }
   const restore = () => {
-    const text = inHash(location.hash, key), kept = text && decode(decodeURIComponent(text));
+    const kept = fromHash(location.hash, key);
     if (kept) set(kept, true);
     return kept;
   };

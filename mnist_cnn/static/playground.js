@@ -8,28 +8,66 @@
 const rint = v => { const r = Math.round(v); return Math.abs(v % 1) === .5 && r % 2 ? r - 1 : r; };  // half to even, as Python
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
-// Lines of points, in any unit and at any place, as an image whose longer side is 100 pixels of ink: so lines come out equally
-// thick however large they were drawn. `least` is the size below which a drawing is taken for a dot.
-function rasterise(strokes, pen = 13, least = 6) {
-  const points = strokes.flat();
-  if (!points.length) return null;
-  const xs = points.map(p => p[0]), ys = points.map(p => p[1]);
-  const [left, right] = [Math.min(...xs), Math.max(...xs)], [top, bottom] = [Math.min(...ys), Math.max(...ys)];
-  const k = (100 - pen) / Math.max(right - left, bottom - top, least), edge = pen / 2 + 3;
-  const width = Math.ceil((right - left) * k + 2 * edge), height = Math.ceil((bottom - top) * k + 2 * edge);
-  const pixels = new Float64Array(width * height);
-  for (const stroke of strokes) for (let n = 0; n < Math.max(1, stroke.length - 1); n++) {
-    const [[ax, ay], [bx, by]] = [stroke[n], stroke[n + 1] || stroke[n]].map(([x, y]) => [(x - left) * k + edge, (y - top) * k + edge]);
-    const dx = bx - ax, dy = by - ay, length = dx * dx + dy * dy || 1;
-    const y1 = Math.min(height, Math.max(ay, by) + edge), x1 = Math.min(width, Math.max(ax, bx) + edge);
-    for (let y = Math.max(0, Math.floor(Math.min(ay, by) - edge)); y < y1; y++)
-      for (let x = Math.max(0, Math.floor(Math.min(ax, bx) - edge)); x < x1; x++) {
-        const [px, py] = [x + .5 - ax, y + .5 - ay], t = clamp((px * dx + py * dy) / length, 0, 1);
-        const ink = clamp(pen / 2 - Math.hypot(px - t * dx, py - t * dy) + .5, 0, 1);
-        if (ink > pixels[y * width + x]) pixels[y * width + x] = ink;
-      }
+const bounds = points => {
+  let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const [x, y] of points) {
+    if (x < left) left = x;
+    if (x > right) right = x;
+    if (y < top) top = y;
+    if (y > bottom) bottom = y;
   }
-  return {pixels, width, height};
+  return {left, right, top, bottom, side: Math.max(right - left, bottom - top)};
+};
+
+const toLine = ([x, y], [ax, ay], [bx, by]) => {
+  const dx = bx - ax, dy = by - ay, t = clamp(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy || 1), 0, 1);
+  return Math.hypot(x - ax - t * dx, y - ay - t * dy);
+};
+
+// The lines of a drawing without its specks: no digit has a dot, so what is far smaller than the longest line, and apart from it, is
+// a slip of the hand. `small` and `apart` are fractions of the longest line.
+function withoutSpecks(strokes, small = .12, apart = .1) {
+  const boxes = strokes.map(bounds), longest = Math.max(...boxes.map(b => b.side)), far = apart * longest;
+  const is = boxes.map(b => b.side < small * longest), large = [...strokes.keys()].filter(n => !is[n]);
+  const near = (n, m) => boxes[n].left - far <= boxes[m].right && boxes[m].left - far <= boxes[n].right
+    && boxes[n].top - far <= boxes[m].bottom && boxes[m].top - far <= boxes[n].bottom
+    && strokes[n].some(p => strokes[m].some((q, k) => toLine(p, q, strokes[m][k + 1] || q) <= far));
+  return strokes.filter((_, n) => !is[n] || large.some(m => near(n, m)));
+}
+
+// Lines of points, in any unit and at any place, as an image whose longer side is 100 pixels of ink: so lines come out equally
+// thick however large they were drawn. `least` is the size below which a drawing is taken for a dot. `held`, what this gave for
+// the drawing as it was before, is continued if no line has reached further since.
+function rasterise(strokes, pen = 13, least = 6, held = null) {
+  const kept = withoutSpecks(strokes);
+  if (!kept.length) return null;
+  const boxes = kept.map(s => bounds(s)), {left, right, top, bottom, side} = bounds(boxes.flatMap(b => [[b.left, b.top], [b.right, b.bottom]]));
+  const frame = [left, right, top, bottom, ...kept.map(s => strokes.indexOf(s))].join();
+  const k = (100 - pen) / Math.max(side, least), edge = pen / 2 + 3;
+  if (!held || held.frame !== frame) {
+    const width = Math.ceil((right - left) * k + 2 * edge), height = Math.ceil((bottom - top) * k + 2 * edge);
+    held = {pixels: new Float64Array(width * height), width, height, frame, done: kept.map(() => 0)};
+  }
+  const place = ([x, y]) => [(x - left) * k + edge, (y - top) * k + edge];
+  kept.forEach((stroke, s) => {
+    for (let n = held.done[s]; n < Math.max(1, stroke.length - 1); n++) inkLine(held, place(stroke[n]), place(stroke[n + 1] || stroke[n]), pen / 2);
+    held.done[s] = stroke.length - 1;
+  });
+  return held;
+}
+
+// One straight line with round ends; where it is, the image becomes as dark as the line, or stays as it is.
+function inkLine({pixels, width, height}, [ax, ay], [bx, by], radius) {
+  const dx = bx - ax, dy = by - ay, length = dx * dx + dy * dy || 1, reach = radius + 1, full = (radius - .5) ** 2, none = (radius + .5) ** 2;
+  const y1 = Math.min(height, Math.max(ay, by) + reach), x1 = Math.min(width, Math.max(ax, bx) + reach);
+  for (let y = Math.max(0, Math.floor(Math.min(ay, by) - reach)); y < y1; y++)
+    for (let x = Math.max(0, Math.floor(Math.min(ax, bx) - reach)), i = y * width + x; x < x1; x++, i++) {
+      const px = x + .5 - ax, py = y + .5 - ay, t = clamp((px * dx + py * dy) / length, 0, 1), ex = px - t * dx, ey = py - t * dy;
+      const far = ex * ex + ey * ey;
+      if (far >= none) continue;
+      const ink = far <= full ? 1 : radius - Math.sqrt(far) + .5;
+      if (ink > pixels[i]) pixels[i] = ink;
+    }
 }
 
 const box = {reach: .5, at: x => x > -.5 && x <= .5 ? 1 : 0};
@@ -102,7 +140,11 @@ function prepare({pixels, width, height}) {
 
 // ---- the network
 
-const bytes = base64 => Uint8Array.from(atob(base64), c => c.charCodeAt(0));
+function bytes(base64) {
+  const text = atob(base64), found = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) found[i] = text.charCodeAt(i);
+  return found;
+}
 const shape3 = s => s.length === 3 ? s : [s[0], 1, 1];
 const size = s => s.reduce((a, b) => a * b, 1);
 
@@ -123,11 +165,29 @@ const inside = (o, n, k, stride, padding, dilation) => {
   return [Math.max(0, Math.ceil(-start / dilation)), Math.min(k, Math.ceil((n - start) / dilation))];
 };
 
+// The most usual convolution, 3×3 with stride 1, added to `y`: nine products at once over an input with its padding around it.
+function threeByThree(y, x, w, {C, H, W, O, OH, OW, ph, pw, each}) {
+  const wide = W + 2 * pw, padded = new Float64Array(C * (H + 2 * ph) * wide);
+  for (let c = 0; c < C; c++) for (let r = 0; r < H; r++)
+    padded.set(x.subarray((c * H + r) * W, (c * H + r + 1) * W), (c * (H + 2 * ph) + r + ph) * wide + pw);
+  for (let o = 0; o < O; o++) for (let c = 0; c < each; c++) {
+    const at = (o * each + c) * 9, [a, b, d, e, f, g, h, i, j] = w.subarray(at, at + 9);
+    for (let r = 0; r < OH; r++) {
+      let p = ((Math.floor(o / (O / (C / each))) * each + c) * (H + 2 * ph) + r) * wide, q = p + wide, s = q + wide;
+      for (let to = (o * OH + r) * OW, end = to + OW; to < end; to++, p++, q++, s++)
+        y[to] += a * padded[p] + b * padded[p + 1] + d * padded[p + 2] + e * padded[q] + f * padded[q + 1] + g * padded[q + 2]
+          + h * padded[s] + i * padded[s + 1] + j * padded[s + 2];
+    }
+  }
+  return y;
+}
+
 const OPS = {
   conv({in: [C, H, W], out: [O, OH, OW], kernel_size: [kh, kw], stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw], groups, weight, bias}, x, arrays) {
     const y = new Float64Array(O * OH * OW), w = arrays[weight], each = C / groups;
+    for (let o = 0; o < O; o++) if (bias !== null) y.fill(arrays[bias][o], o * OH * OW, (o + 1) * OH * OW);
+    if ([kh, kw].every(k => k === 3) && [sh, sw, dh, dw].every(v => v === 1)) return threeByThree(y, x, w, {C, H, W, O, OH, OW, ph, pw, each});
     for (let o = 0; o < O; o++) {
-      if (bias !== null) y.fill(arrays[bias][o], o * OH * OW, (o + 1) * OH * OW);
       for (let c = 0; c < each; c++) for (let ky = 0; ky < kh; ky++) for (let kx = 0; kx < kw; kx++) {
         const v = w[((o * each + c) * kh + ky) * kw + kx], from = (Math.floor(o / (O / groups)) * each + c) * H * W;
         const dx = kx * dw - pw, x0 = Math.max(0, Math.ceil(-dx / sw)), x1 = Math.min(OW, Math.floor((W - 1 - dx) / sw) + 1);
@@ -255,7 +315,7 @@ function trace(layers, l, i) {
 }
 
 if (typeof document === 'undefined') {
-  module.exports = {rasterise, prepare, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
+  module.exports = {rasterise, withoutSpecks, prepare, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
   return;
 }
 
@@ -263,7 +323,7 @@ if (typeof document === 'undefined') {
 
 // An element with attributes; functions among them listen to the event of that name.
 function make(tag, attributes = {}, ...children) {
-  const svg = ['svg', 'path'].includes(tag);
+  const svg = ['svg', 'path', 'g'].includes(tag);
   const e = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
   for (const [k, v] of Object.entries(attributes)) typeof v === 'function' ? e.addEventListener(k, v) : e.setAttribute(k, v);
   e.append(...children.filter(c => c !== null));
@@ -366,62 +426,114 @@ function grid(rows, label, emphasised = () => false) {
 }
 
 const SIDE = 280;  // of the field to draw on, in its own units
+const OPENING = [[.27, .27], [.38, .17], [.56, .15], [.69, .26], [.64, .4], [.44, .47], [.65, .53], [.74, .67], [.66, .82], [.46, .88], [.26, .78]];
+
+// A curve through all points, as fine as a hand draws it (Catmull and Rom's).
+function smooth(points, each = 8) {
+  const at = n => points[clamp(n, 0, points.length - 1)], found = [];
+  for (let n = 0; n < points.length - 1; n++) for (let k = 0; k < each; k++) {
+    const t = k / each, [a, b, c, d] = [n - 1, n, n + 1, n + 2].map(at);
+    found.push([0, 1].map(i => .5 * (2 * b[i] + (c[i] - a[i]) * t + (2 * a[i] - 5 * b[i] + 4 * c[i] - d[i]) * t * t + (3 * b[i] - a[i] - 3 * c[i] + d[i]) * t ** 3)));
+  }
+  return [...found, points[points.length - 1]];
+}
 
 // `given`: the network, where it does not lie in the page; its arrays and the pixels of its digits are then numbers already.
 function start(root, given = null) {
   const network = given || JSON.parse(root.querySelector('script[type="application/json"]').textContent);
   const states = network.states.map(s => ({...s, arrays: s.arrays || null})), {layers, classes} = network;
   const digits = network.digits.map(d => ({...d, pixels: given ? d.pixels : bytes(d.pixels)})), kind = network.digits_are || 'Test digit';
-  let epoch = states.length - 1, strokes = [], pixels = digits[0].pixels, outputs, picked = null, cursor = null, channel = null, asked = 0, what = '';
+  let epoch = states.length - 1, strokes = [], pixels = new Uint8Array(784), outputs, picked = null, cursor = null, channel = null, asked = 0, what = '';
+  const times = [];
   const arrays = () => states[epoch].arrays = states[epoch].arrays || decode(states[epoch], network.lengths);
 
   // the field to draw on
-  const lines = make('path', {class: 'mcp-ink'});
+  const lines = make('g');
   const hint = make('span', {class: 'mcp-hint', 'aria-hidden': 'true'}, 'Draw a digit here');
   const field = make('svg', {class: 'mcp-field', viewBox: `0 0 ${SIDE} ${SIDE}`, role: 'img',
     'aria-label': 'Field to draw a digit on with mouse, pen or finger. With the keyboard, choose one of the digits below'}, lines);
   const place = e => { const r = field.getBoundingClientRect(); return [(e.clientX - r.left) * SIDE / r.width, (e.clientY - r.top) * SIDE / r.height].map(v => clamp(v, 0, SIDE)); };
-  let pointer = null;
-  const draw = () => {
-    lines.setAttribute('d', strokes.map(s => 'M' + s.map(p => p.map(v => v.toFixed(1)).join(' ')).join('L') + (s.length === 1 ? 'h.01' : '')).join(''));
+  const pathOf = s => 'M' + s.map(p => p.map(v => v.toFixed(1)).join(' ')).join('L') + (s.length === 1 ? 'h.01' : '');
+  let pointer = null, raster = null, changed = false;
+  // all lines are drawn, or only the last one if it alone has grown
+  const draw = grown => {
+    if (!grown) { raster = null; lines.replaceChildren(...strokes.map(s => make('path', {class: 'mcp-ink', d: pathOf(s)}))); }
+    else lines.lastChild.setAttribute('d', pathOf(strokes[strokes.length - 1]));
     hint.hidden = strokes.length > 0;
   };
-  const drawn = () => {
-    const raster = rasterise(strokes);
+  const drawn = grown => { what = strokes.length ? 'Your drawing' : ''; changed = true; draw(grown); soon(); };
+  const read = () => {
+    if (!changed) return;
+    changed = false;
+    raster = rasterise(strokes, undefined, undefined, raster);
     pixels = raster && prepare(raster) || new Uint8Array(784);
-    what = strokes.length ? 'Your drawing' : 'The empty field';
-    draw();
-    soon();
   };
   field.addEventListener('pointerdown', e => {
     if (pointer !== null || e.button) return;
     e.preventDefault();
     pointer = e.pointerId;
     field.setPointerCapture(pointer);
+    if (stopOpening()) strokes = [];
     choose(null);
     strokes.push([place(e)]);
     drawn();
   });
   field.addEventListener('pointermove', e => {
     if (e.pointerId !== pointer) return;
-    const moves = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
-    strokes[strokes.length - 1].push(...(moves.length ? moves : [e]).map(place));
-    drawn();
+    const moves = e.getCoalescedEvents ? e.getCoalescedEvents() : [], line = strokes[strokes.length - 1];
+    for (const p of (moves.length ? moves : [e]).map(place)) {
+      const [x, y] = line[line.length - 1];
+      if (Math.hypot(p[0] - x, p[1] - y) >= .5) line.push(p);  // a hand at rest adds nothing
+    }
+    drawn(true);
   });
-  const lift = e => { if (e.pointerId === pointer) { pointer = null; say(); } };
-  field.addEventListener('pointerup', lift);
-  field.addEventListener('pointercancel', lift);
-  const clear = () => { choose(null); strokes = []; drawn(); say(); };
-  const undo = () => { if (!strokes.length) return; choose(null); strokes.pop(); drawn(); say(); };
+  const lift = e => { if (e.pointerId === pointer) { pointer = null; keep(); say(); } };
+  for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) field.addEventListener(end, lift);
+  const clear = () => { stopOpening(); choose(null); strokes = []; drawn(); keep(); say(); };
+  const undo = () => { if (!strokes.length) return; stopOpening(); choose(null); strokes.pop(); drawn(); keep(); say(); };
+
+  // what the page shows at first: a digit that draws itself; the reader's first line takes its place
+  let opening = 0;
+  function stopOpening() { const was = opening; if (was) cancelAnimationFrame(was); opening = 0; return was !== 0; }
+  function open() {
+    const digit = smooth(OPENING).map(p => p.map(v => v * SIDE)), begun = performance.now();
+    let frame = 0;
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    const step = now => {
+      const n = calm ? digit.length : clamp(Math.ceil((now - begun) / 1400 * digit.length), 1, digit.length);
+      strokes = [digit.slice(0, n)];
+      // the line grows with each picture that the screen shows, the answer follows some ten times a second
+      (frame++ % 6 === 0 || n === digit.length ? drawn : draw)(lines.childElementCount === 1);
+      opening = n < digit.length ? requestAnimationFrame(step) : -1;
+    };
+    step(begun);
+  }
+
+  // drawing and epoch outlive a reload and the way back, in this tab
+  const same = [...document.querySelectorAll('.mnist-cnn-playground')].indexOf(root), key = `mnist-cnn-playground ${location.pathname} ${same}`;
+  function keep() {
+    if (given) return;
+    const held = {epoch, strokes: opening ? null : strokes.map(s => s.map(p => p.map(v => +v.toFixed(1)))), chosen: choices.findIndex(c => c.getAttribute('aria-pressed') === 'true')};
+    try { sessionStorage.setItem(key, JSON.stringify(held)); } catch { /* not allowed here, or full: nothing is kept */ }
+  }
+  function restore() {
+    if (given) return take(0);  // the widget that gave the network has a beginning of its own
+    let held = null;
+    try { held = JSON.parse(sessionStorage.getItem(key)); } catch { /* not allowed here */ }
+    if (!held) return open();
+    if (states[held.epoch]) slider.value = epoch = held.epoch;
+    if (digits[held.chosen]) take(held.chosen);
+    else if (!held.strokes) open();
+    else { strokes = held.strokes; drawn(); }
+  }
 
   // the test digits
   const choices = digits.map((d, n) => {
     const picture = make('canvas', {width: 28, height: 28, 'aria-hidden': 'true'});
     grey(picture, d.pixels);
-    return make('button', {type: 'button', class: 'mcp-digit', 'aria-pressed': 'false', 'aria-label': `${kind} ${d.label}`, click: () => {
-      strokes = []; draw(); choose(n); pixels = d.pixels; soon(); say();
-    }}, picture);
+    return make('button', {type: 'button', class: 'mcp-digit', 'aria-pressed': 'false', 'aria-label': `${kind} ${d.label}`, click: () => { take(n); keep(); say(); }}, picture);
   });
+  function take(n) { stopOpening(); strokes = []; changed = false; draw(); choose(n); pixels = digits[n].pixels; soon(); }
   function choose(n) {
     choices.forEach((c, k) => c.setAttribute('aria-pressed', k === n));
     if (n !== null) what = `A ${kind.toLowerCase()}, a ${digits[n].label},`;
@@ -439,7 +551,7 @@ function start(root, given = null) {
 
   // the slider over the epochs
   const shown = make('output', {class: 'mcp-accuracy'});
-  const slider = make('input', {type: 'range', min: 0, max: states.length - 1, step: 1, value: epoch, input: () => { epoch = +slider.value; soon(); say(); }});
+  const slider = make('input', {type: 'range', min: 0, max: states.length - 1, step: 1, value: epoch, input: () => { epoch = +slider.value; soon(); keep(); say(); }});
   const epochs = states.length > 1 ? make('label', {class: 'mcp-epochs'}, make('span', {}, 'Epoch'), slider, shown) : null;
 
   // the layers
@@ -476,11 +588,12 @@ function start(root, given = null) {
   addEventListener('beforeprint', () => { rows.forEach(({row}) => near.add(row)); update(); });
   for (const {row} of rows) watch.observe(row);
   const detail = make('div', {class: 'mcp-detail', tabindex: -1, role: 'region', 'aria-label': 'What is behind a unit'});
-  const stack = make('div', {class: 'mcp-layers'}, ...rows.map(r => r.row));
-  const inner = [make('p', {class: 'mcp-note'}, 'Orange is above zero, blue below. Click a unit, or move to it with the arrow keys and press Enter, to see what it is made of.'), detail, stack];
+  const links = make('svg', {class: 'mcp-links', 'aria-hidden': 'true'});
+  const stack = make('div', {class: 'mcp-layers'}, ...rows.map(r => r.row), links);
+  const inner = [make('p', {class: 'mcp-note'}, 'Orange is above zero, blue below. Click a unit, or move to it with the arrow keys and press Enter, to see what it is made of. Escape closes it.'), stack];
 
   // behind a unit
-  function pick(l, i) { picked = {layer: l, i}; channel = null; drawDetail(); soon(); detail.focus({preventScroll: true}); bring(); }
+  function pick(l, i) { if (fold && !fold.open) { fold.open = true; arrange(); } picked = {layer: l, i}; channel = null; drawDetail(); soon(); detail.focus({preventScroll: true}); bring(); }
   function bring() {
     const r = detail.getBoundingClientRect();
     if (r.top < 0 || r.bottom > innerHeight) detail.scrollIntoView({block: 'nearest', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
@@ -491,10 +604,31 @@ function start(root, given = null) {
     const by = layers[l].op === 'pool' && !layers[l].mean ? ([j]) => j < 0 ? -Infinity : x[j] : ([j, w]) => j < 0 ? -Infinity : Math.abs(w * x[j]);
     return terms.reduce((a, b) => by(b) > by(a) ? b : a)[0];
   }
+  // lines from the picked unit to what it is computed from in the layer above: to the corners of its window, or to its strongest inputs
+  function drawLinks(parts) {
+    links.replaceChildren();
+    if (!picked || picked.layer < 1 || stack.clientWidth === 0) return;
+    const {layer: l, i} = picked, layer = layers[l], from = stack.getBoundingClientRect();
+    const box = (row, [c, y0, y1, x0, x1]) => {
+      const {maps} = rows[row], r = maps.element.getBoundingClientRect(), [x, y] = maps.corner(c), u = maps.unit;
+      return [r.left - from.left + x + x0 * u, r.top - from.top + y + y0 * u, (x1 - x0 + 1) * u, (y1 - y0 + 1) * u];
+    };
+    const at = (shape, i) => { const [, H, W] = shape3(shape), y = Math.floor(i / W) % H, x = i % W; return [Math.floor(i / (H * W)), y, y, x, x]; };
+    const [x, y, w] = box(l, at(layer.out, i)), line = (bx, by, strong = 1) => make('path', {d: `M${x + w / 2} ${y}L${bx} ${by}`, 'stroke-opacity': strong.toFixed(2)});
+    if (layer.kernel_size) {
+      const [, [y0, y1], [x0, x1]] = parts[l], c = layer.op === 'pool' ? at(layer.out, i)[0] : channel ?? 0, [bx, by, bw, bh] = box(l - 1, [c, y0, y1, x0, x1]);
+      links.append(line(bx, by + bh), line(bx + bw, by + bh));
+    } else {
+      const x = outputs[l], {terms} = behind(layer, arrays(), i), size = ([j, w]) => Math.abs(w * x[j]), best = [...terms].sort((a, b) => size(b) - size(a)).slice(0, 6), most = size(best[0]) || 1;
+      for (const t of best) { const [bx, by, bw, bh] = box(l - 1, at(layer.in, t[0])); links.append(line(bx + bw / 2, by + bh, .25 + .75 * size(t) / most)); }
+    }
+  }
+  function close() { const from = picked.layer; picked = null; drawDetail(); soon(); rows[from].maps.element.focus({preventScroll: true}); }
   function follow() { if (picked.layer > 0) pick(picked.layer - 1, strongest()); }
   function drawDetail() {
     if (!picked) { detail.hidden = true; return; }
     detail.hidden = false;
+    if (detail.parentNode !== rows[picked.layer].row) rows[picked.layer].row.append(detail);  // right under the unit
     const held = detail.contains(document.activeElement);
     const {layer: l, i} = picked, layer = layers[l], x = outputs[l], value = outputs[l + 1][i], {terms, bias} = behind(layer, arrays(), i);
     const at = j => j < 0 ? null : x[j], product = ([j, w]) => j < 0 ? 0 : w * x[j];
@@ -533,7 +667,7 @@ function start(root, given = null) {
     const next = strongest();
     parts.push(make('p', {class: 'mcp-actions'},
       l > 0 && next >= 0 ? make('button', {type: 'button', class: 'mcp-follow', click: follow}, `Back to ${nameOf(l - 1, next)}`) : null,
-      make('button', {type: 'button', click: () => { const from = picked.layer; picked = null; drawDetail(); soon(); rows[from].maps.element.focus({preventScroll: true}); }}, 'Close')));
+      make('button', {type: 'button', click: close}, 'Close')));
     detail.replaceChildren(...parts);
     if (held && !detail.contains(document.activeElement)) detail.focus({preventScroll: true});
   }
@@ -542,22 +676,27 @@ function start(root, given = null) {
   function soon() { if (!asked) asked = requestAnimationFrame(update); }
   function update() {
     asked = 0;
+    read();
     const begun = performance.now();
     outputs = forward(network, arrays(), pixels);
-    const spent = performance.now() - begun, p = probabilities(network, outputs), best = p.indexOf(Math.max(...p));
+    times.push(performance.now() - begun);
+    const empty = !what, p = empty ? classes.map(() => 0) : probabilities(network, outputs), best = empty ? -1 : p.indexOf(Math.max(...p));
+    // the first readings are slow, since the browser has not compiled them yet: the usual one of the last few is told
+    const warm = times.splice(0, times.length, ...times.slice(-9)).length < 5 ? null : [...times].sort((a, b) => a - b)[times.length >> 1];
     root.dataset.logits = JSON.stringify([...outputs[outputs.length - 1]]);
-    root.dataset.milliseconds = spent.toFixed(2);
+    root.dataset.milliseconds = (warm ?? times[times.length - 1]).toFixed(2);
     const parts = picked ? trace(layers, picked.layer, picked.i) : [];
     grey(input, pixels, parts[0]);
     bars.forEach(({fill, value, button}, c) => {
       fill.style.width = `${100 * p[c]}%`;
-      value.textContent = percent(p[c]);
+      value.textContent = empty ? '–' : percent(p[c]);
       button.classList.toggle('mcp-best', c === best);
       button.setAttribute('title', 'What is behind it?');
     });
-    verdict.replaceChildren(make('strong', {}, classes[best]), ` ${percent(p[best])}`, make('small', {}, ` read in ${spent.toFixed(1)} ms`));
+    verdict.replaceChildren(make('strong', {}, empty ? '–' : classes[best]), empty ? ' nothing is drawn' : ` ${percent(p[best])}`,
+      ...(warm === null || empty ? [] : [make('small', {}, ` read in ${warm.toFixed(1)} ms`)]));
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
-    if (stack.offsetParent) rows.forEach(({layer, maps, filters, row}, l) => {
+    if (!fold || fold.open) rows.forEach(({layer, maps, filters, row}, l) => {
       if (!near.has(row)) return;
       const own = picked && picked.layer === l;
       let mark = parts[l + 1] || null;
@@ -566,32 +705,37 @@ function start(root, given = null) {
       if (filters) filters.draw(arrays()[layer.weight]);
     });
     if (picked) drawDetail();
+    drawLinks(parts);
   }
   function say() {
-    requestAnimationFrame(() => { const p = probabilities(network, outputs), best = p.indexOf(Math.max(...p)); live.textContent = `${what} is read as ${classes[best]}, ${percent(p[best])}.`; });
+    requestAnimationFrame(() => {
+      const p = probabilities(network, outputs), best = p.indexOf(Math.max(...p));
+      live.textContent = what ? `${what} is read as ${classes[best]}, ${percent(p[best])}.` : 'The field is empty.';
+    });
   }
   function arrange() {
-    const room = stack.clientWidth;
-    if (!room) return;
+    const row = rows[0].row, {paddingLeft, paddingRight} = getComputedStyle(row), room = row.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    if (!(room > 0)) return;
     for (const {maps, filters} of rows) { maps.layout(room); if (filters) filters.layout(room); }
     update();
   }
 
-  const body = network.folded ? [make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, and what is behind each of its numbers'), ...inner)] : inner;
-  choose(0);
+  const fold = network.folded ? make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, every number'), ...inner) : null;
+  const body = fold ? [fold] : inner;
   root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp'}, live,
     make('div', {class: 'mcp-top'},
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
       make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
-      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
+      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
-  draw();
+  root.addEventListener('keydown', e => { if (e.key === 'Escape' && picked) { close(); e.preventDefault(); e.stopPropagation(); } });
   drawDetail();
+  restore();
   update();
-  new ResizeObserver(arrange).observe(stack);
+  new ResizeObserver(() => requestAnimationFrame(arrange)).observe(stack);  // not at once: a change of size while sizes are told is an error
   return {
     network(arrays) { states[epoch].arrays = arrays; soon(); },  // other numbers for the same layers
     drawing: () => strokes.length ? pixels : null,
@@ -601,13 +745,12 @@ function start(root, given = null) {
 
 // Pixels as MNIST has them, white on black, and a frame around the part that a unit sees.
 function grey(canvas, pixels, part) {
-  const unit = canvas.width / 28, ctx = canvas.getContext('2d'), image = ctx.createImageData(canvas.width, canvas.height);
-  const ink = new Uint32Array(image.data.buffer);
-  for (let y = 0, at = 0; y < canvas.height; y++) for (let x = 0; x < canvas.width; x++) {
-    const v = pixels[Math.floor(y / unit) * 28 + Math.floor(x / unit)];
-    ink[at++] = rgba(v, v, v, 255);
-  }
-  ctx.putImageData(image, 0, 0);
+  const unit = canvas.width / 28, ctx = canvas.getContext('2d'), small = make('canvas', {width: 28, height: 28});
+  const image = small.getContext('2d').createImageData(28, 28), ink = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < 784; i++) ink[i] = rgba(pixels[i], pixels[i], pixels[i], 255);
+  small.getContext('2d').putImageData(image, 0, 0);
+  ctx.imageSmoothingEnabled = false;
+  ctx.drawImage(small, 0, 0, canvas.width, canvas.height);
   if (!part) return;
   const [, [y0, y1], [x0, x1]] = part;
   Object.assign(ctx, {strokeStyle: '#ff6fae', lineWidth: 2});

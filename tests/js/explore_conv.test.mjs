@@ -49,11 +49,27 @@ test('the window of an output and the outputs of an input are the same pairs', (
   }
 });
 
+test('what is said to be unseen at the end is unseen, and what stands before it is seen', () => {
+  let some = 0;
+  for (let i = 0; i < 400; i++) {
+    const s = { ...e.repair(anything()), ceil_mode: false };
+    if (!e.valid(s) || s.kind === 'transposed') continue;
+    const last = Math.max(...e.partners(s, 'out', 0, e.count(s, 0) - 1)), [input, padding] = e.unseen(s, 0);
+    assert.equal(input, Math.max(0, s.size[0] - 1 - last));
+    assert.equal(input + padding, s.size[0] - 1 + s.padding[0] - last);
+    some += input > 0 && padding > 0;
+  }
+  assert.ok(some > 5);
+});
+
 test('words', () => {
   assert.equal(e.listed([0, 1, 2]), '0 to 2');
   assert.equal(e.listed([-1, 1, 3]), '−1, 1, 3');
   assert.equal(e.formula({ ...e.DEFAULTS, stride: [2, 2] }, 0), '⌊(28 + 2·0 − 1·(3 − 1) − 1)/2 + 1⌋ = ⌊13.5⌋ = 13');
-  assert.equal(e.unseen({ ...e.DEFAULTS, stride: [2, 2] }, 0), 1);
+  assert.deepEqual(e.unseen({ ...e.DEFAULTS, stride: [2, 2] }, 0), [1, 0]);
+  assert.equal(e.unseenWords({ ...e.DEFAULTS, stride: [2, 2] }, [0]), 'No window sees the last row and column.');
+  assert.equal(e.unseenWords({ ...e.DEFAULTS, stride: [2, 2], padding: [1, 1] }, [0]), 'No window sees the last row and column of padding.');
+  assert.equal(e.unseenWords(e.DEFAULTS, [0]), '');
   const drop = { ...e.DEFAULTS, kind: 'max', size: [6, 6], kernel_size: [2, 2], stride: [3, 3], ceil_mode: true };
   assert.match(e.formula(drop, 0), /⌈2\.33⌉ = 3, less 1 .* = 2$/);
 });
@@ -63,6 +79,10 @@ test('an address keeps what belongs to others', () => {
   assert.equal(e.withKey('#out_size', 'explore', 'y'), '#explore=y');
   assert.equal(e.inHash('#a=1&explore=x', 'explore'), 'x');
   assert.equal(e.inHash('#explore2=x', 'explore'), undefined);
+  for (const bad of ['', '#', '#explore', '#explore=', '#explore=%', '#explore=%E0%A4%A', '#explore=constructor', '#explore=toString,28', '#explore=__proto__,5'])
+    assert.equal(e.fromHash(bad, 'explore'), null, bad);
+  assert.deepEqual(e.fromHash('#explore=conv,28,k3,s2,p1,d1', 'explore'), e.repair({ ...e.DEFAULTS, stride: [2, 2], padding: [1, 1] }));
+  assert.equal(e.repair({ ...e.DEFAULTS, kind: 'constructor' }).kind, 'conv');
   assert.equal(e.decode('nonsense,28'), null);
   assert.equal(e.decode('conv,k99,s0,%%').kernel_size[0], e.LIMITS.kernel_size[1]);
 });

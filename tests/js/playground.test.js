@@ -79,3 +79,46 @@ test('a tap is a dot in the middle', () => {
   const dot = p.prepare(p.rasterise([[[250, 20]]]));
   assert.ok(dot[14 * 28 + 14] > 0 && dot[0] === 0);
 });
+
+// wobbling lines of 20 points all over the field, the same in each run
+function scribble(n, seed = 1) {
+  const random = () => (seed = seed * 16807 % 2147483647) / 2147483647, near = v => Math.min(280, Math.max(0, v + 20 * random() - 10));
+  return Array.from({length: n}, () => { let [x, y] = [280 * random(), 280 * random()]; return Array.from({length: 20}, () => [x = near(x), y = near(y)]); });
+}
+
+test('a drawing that grows is the same as if it had been drawn at once, and what is there already is not drawn again', () => {
+  const strokes = scribble(200), growing = [];
+  let held = null;
+  for (const line of strokes) for (const point of line) {
+    if (point === line[0]) growing.push([]);
+    growing[growing.length - 1].push(point);
+    if (growing.length % 20 === 0) held = p.rasterise(growing, undefined, undefined, held);
+  }
+  held = p.rasterise(growing, undefined, undefined, held);
+  assert.deepStrictEqual(held.pixels, p.rasterise(growing).pixels);
+  const time = f => { const begun = performance.now(); f(); return performance.now() - begun; }, median = t => t.sort((a, b) => a - b)[t.length >> 1];
+  const grow = Array.from({length: 15}, (_, i) => { growing[199].push([140 + i, 140]); return time(() => { held = p.rasterise(growing, undefined, undefined, held); }); });
+  assert.ok(median(grow) < median(Array.from({length: 5}, () => time(() => p.rasterise(growing)))) / 5);
+});
+
+test('a stray dot in a far corner changes nothing; dots alone, and what lies at a line, stay', () => {
+  for (const lines of Object.values(python.strokes)) {
+    const clean = p.prepare(p.rasterise(lines));
+    for (const dot of [[0, 0], [1.6, -.4], [-.5, 1.5], [1.5, 1.5]].map(([x, y]) => [[x, y], [x + .02, y]]))
+      assert.deepStrictEqual(p.prepare(p.rasterise([...lines, dot].filter(l => l !== dot || !lines.flat().some(([x, y]) => Math.hypot(x - dot[0][0], y - dot[0][1]) < .15)))), clean);
+  }
+  assert.strictEqual(p.withoutSpecks([[[5, 5]], [[200, 200]]]).length, 2);
+  assert.strictEqual(p.withoutSpecks([[[5, 5], [5, 200]], [[6, 100]]]).length, 2);
+});
+
+test('the fast way through 3×3 gives what the general one gives', () => {
+  const layer = {op: 'conv', in: [4, 7, 9], kernel_size: [3, 3], stride: [1, 1], dilation: [1, 1], groups: 2, weight: 0, bias: 1}, random = scribble(30, 7).flat(2);
+  for (const padding of [[0, 0], [1, 1], [2, 1]]) {
+    const one = {...layer, padding, out: [6, 5 + 2 * padding[0], 7 + 2 * padding[1]]}, arrays = [Float64Array.from(random.slice(0, 108)), Float64Array.from(random.slice(200, 206))];
+    const x = Float64Array.from(random.slice(300, 552)), network = {layers: [one], mean: 0, std: 1}, y = p.forward({...network, layers: [one]}, arrays, x.map(v => 255 * v)).pop();
+    for (let i = 0; i < y.length; i += 5) {
+      const {terms, bias} = p.behind(one, arrays, i);
+      assert.ok(Math.abs(terms.reduce((a, [j, w]) => a + (j < 0 ? 0 : w * x[j]), bias) - y[i]) < 1e-6 * (1 + Math.abs(y[i])));
+    }
+  }
+});

@@ -1,0 +1,75 @@
+"""What every built site goes through, whoever rendered it: `python tools/finish.py FOLDER`. Twice is as good as once.
+
+Quarto runs this itself after it has rendered (`post-render` in _quarto.yml), so plain `nbdev-docs` gives the same site as
+`tools/docs.py`: with the notebooks beside the pages, widgets, scripts and pictures that load late, and addresses.
+"""
+import base64, io, os, re, shutil, sys
+from functools import partial
+from hashlib import md5
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if not __package__: sys.path[0] = str(ROOT)
+
+from tools.home import with_address, write_sitemap
+from tools.widgets import lighten
+
+IMG = re.compile(r'<img (?![^>]*\bloading=)(?=[^>]*src="[^":]+")')
+STILL = re.compile(r'src="data:image/(png|jpeg|gif|svg\+xml);base64,([^"]+)"')
+SCRIPT = re.compile(r'<script (?![^>]*\b(?:defer|async|type="module")\b)(?=src="(?!https?:|scheme\.js)[^"]+")')
+
+
+def finish(site):
+    "Make a rendered site complete and light."
+    copy_notebooks(site)
+    for page in site.rglob('*.html'):
+        lighten(page)
+        text = STILL.sub(partial(in_file, page.parent/'widgets'), page.read_text(encoding='utf-8'))
+        new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub('<script defer ', text)), page.relative_to(site).as_posix())
+        if new != text: page.write_text(new, encoding='utf-8')
+    for copy in [*site.glob('*.html.md'), *site.glob('*.llms.md')]: copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
+    for picture in site.glob('*_files/**/*.png'):
+        data = picture.read_bytes()
+        if (less := light(data)) is not data: picture.write_bytes(less)
+    write_sitemap(site)
+
+
+def in_file(folder, found):
+    "Save a picture that stands in the page itself in a file; returns the attribute that names it."
+    raw = base64.b64decode(found[2])
+    folder.mkdir(exist_ok=True)
+    file = folder/f'{md5(raw).hexdigest()[:8]}.{found[1].removesuffix("+xml")}'
+    file.write_bytes(raw)
+    return f'src="{folder.name}/{file.name}"'
+
+
+def copy_notebooks(out):
+    "Put the notebooks beside the pages, which offer them; pages link to `notebooks/…`, a name that no renderer leads to a page."
+    (out/'notebooks').mkdir(parents=True, exist_ok=True)
+    for f in (ROOT/'nbs').glob('*.ipynb'):
+        if not f.name.startswith('reference_'): shutil.copy(f, out/'notebooks')
+
+
+def light(picture, n_colours=64):
+    "A PNG with a palette, a third of its size and alike to the eye; the picture as it is where that does not help, or it is no opaque PNG."
+    from PIL import Image
+    image = Image.open(io.BytesIO(picture))
+    if image.format != 'PNG' or image.mode == 'P' or image.convert('RGBA').getextrema()[3][0] < 255: return picture
+    image.convert('RGB').quantize(n_colours, dither=Image.Dither.NONE).save(out := io.BytesIO(), 'PNG', optimize=True, dpi=image.info.get('dpi', (96, 96)))
+    return min(picture, out.getvalue(), key=len)
+
+
+def words(md):
+    "Markdown in which widgets are reduced to the words that they show where no script runs."
+    def less(m): return re.sub(r'<(script|style)\b.*?</\1>|<img [^>]*src="data:[^>]*>', '', m[0], flags=re.S)
+    md = re.sub(r'^(`{3,})\{=html\}\n.*?\n\1$', less, md, flags=re.M | re.S)
+    return re.sub(r'^<(script|style)\b.*?</\1>$', '', md, flags=re.M | re.S)  # as Quarto writes raw HTML
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.environ.get('QUARTO_PROJECT_OUTPUT_DIR')
+    if not folder or not Path(folder).is_dir(): sys.exit('usage: python tools/finish.py FOLDER (of a rendered site)')
+    finish(Path(folder).resolve())
+
+
+if __name__ == '__main__': main()
