@@ -10,6 +10,7 @@ import copy, math, os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import get_all_start_methods, get_start_method
 import numpy as np
 import torch, torch.nn.functional as F
 from .checks import as_pixels, check_images, check_number, check_targets
@@ -128,11 +129,12 @@ def dataloaders(root: str | os.PathLike = "data", # as for `mnist`
                 bs: int = 16, # training batch size; these are shuffled
                 test_bs: int = 32, # test batch size; these are not
                 transform: Callable | None = to_tensor, # of each PIL image
-                num_workers: int = 2, # worker processes for each loader
+                num_workers: int | None = None, # worker processes for each loader; None: 2 where they are forked, else 0, since others need a main guard
                 pin_memory: bool | None = None): # pin batches, for faster copies to a GPU? None: if there is an accelerator
     "The training and the test `DataLoader`"
     from torch.utils.data import DataLoader
     bs, test_bs = check_number("bs", bs, 1, whole=True), check_number("test_bs", test_bs, 1, whole=True)
+    if num_workers is None: num_workers = 2 if (get_start_method(allow_none=True) or get_all_start_methods()[0]) == "fork" else 0
     if pin_memory is None: pin_memory = torch.accelerator.is_available()
     kw = dict(num_workers=check_number("num_workers", num_workers, 0, whole=True), pin_memory=pin_memory)
     return (DataLoader(mnist(root, transform=transform), batch_size=bs, shuffle=True, **kw),

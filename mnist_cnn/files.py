@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MOST_JSON', 'MOST_BYTES', 'FORMATS', 'MOST_PIXELS', 'regular', 'read_bytes', 'read_json', 'sha256_of', 'atomic_write',
-           'check_writable', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx', 'read_mnist', 'unpack',
-           'open_image', 'as_grey', 'read_tensors', 'write_tensors', 'on_cpu', 'check_state', 'save_weights',
-           'load_weights']
+           'check_writable', 'beside', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx', 'read_mnist',
+           'unpack', 'open_image', 'as_grey', 'read_tensors', 'write_tensors', 'fit_names', 'on_cpu', 'check_state',
+           'save_weights', 'load_weights']
 
 # %% ../nbs/30_files.ipynb #8000dfba
 import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, zipfile, zlib
@@ -24,8 +24,8 @@ from .checks import check_model, shown
 MOST_JSON = 2**24 # bytes that a file of results may hold; ours have some thousands
 
 def _path(path):
-    "A path that a file may have"
-    try: path = Path(path)
+    "A path that a file may have; `~` is the home folder"
+    try: path = Path(os.path.expanduser(path))
     except TypeError: raise TypeError(f"{shown(path)} is not a path; expected the name of a file.") from None
     if "\0" in str(path): raise ValueError(f"{str(path)!r}: is not the name of a file.")
     return path
@@ -120,13 +120,20 @@ def check_writable(path: str | os.PathLike, # a file to write later
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=target.parent): pass
 
+def beside(path: str | os.PathLike, # a file of weights
+           suffix: str, # of another file of the same run, such as `.checkpoint`
+          ) -> Path:
+    "The file beside the weights: its suffix takes the place of `.pt`, and is appended to any other name"
+    path = _path(path)
+    return path.with_name(path.name.removesuffix(".pt") + suffix)
+
 def sweep(path: str | os.PathLike, # a file
-          *suffixes: str, # endings of the files beside it
+          *others: str | os.PathLike, # files beside it
          ) -> None:
     "Remove what a process that was killed while it wrote these files has left"
     target = Path(os.path.realpath(_path(path)))
-    names = [target.name, *(target.with_suffix(s).name for s in suffixes)]
-    for left in target.parent.glob(f".{glob.escape(target.stem)}*"):
+    names = [target.name, *(Path(other).name for other in others)]
+    for left in target.parent.glob(".*"):
         if any(re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", left.name) for name in names):
             with suppress(OSError): left.unlink()
 
@@ -190,27 +197,31 @@ def _take(raw, unpacker, n, wrong):
     try: return unpacker.decompress(raw, n), unpacker.unconsumed_tail
     except zlib.error as e: raise wrong(f"is corrupt or not packed with gzip ({e})") from None
 
-def read_idx(path: str | os.PathLike, # an IDX file of unsigned bytes, as it is or packed with gzip (`.gz`)
+def read_idx(path: str | os.PathLike, # an IDX file of unsigned bytes, as it is or packed with gzip, whatever its name says
+             whole: bool = False, # may it hold whole numbers of 32 bits instead, as QMNIST's labels do?
             ) -> torch.Tensor:
-    "A uint8 tensor of the shape that the file's header gives; a `ValueError` says what is wrong with the file"
+    "A uint8 (or int32) tensor of the shape that the file's header gives; a `ValueError` says what is wrong with the file"
     def wrong(found): return ValueError(f"{path}: {found}; expected an IDX file of unsigned bytes. Delete it and fetch it again.")
     raw = memoryview(read_bytes(path, MOST_BYTES + 20))
-    unpacker = zlib.decompressobj(31) if Path(path).suffix == ".gz" else None  # 31: in gzip's format
+    unpacker = zlib.decompressobj(31) if raw[:2] == b"\x1f\x8b" else None  # 31: in gzip's format
     magic, raw = _take(raw, unpacker, 4, wrong)
     magic = bytes(magic)
-    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4:
+    kind = ">i4" if whole and magic[:3] == b"\0\0\x0c" else "u1"
+    if len(magic) < 4 or kind == "u1" and magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4:
         raise wrong(f"starts with the bytes {magic.hex(' ') or '(none)'}, not 00 00 08 and the number of dimensions, 1 to 4")
     dims, raw = _take(raw, unpacker, 4 * magic[3], wrong)
     if len(dims) < 4 * magic[3]: raise wrong("ends within its header")
     shape = np.frombuffer(dims, ">u4").tolist()
-    size, promise = math.prod(shape), f"its header promises {'×'.join(map(str, shape))} = {math.prod(shape):,} bytes of data"
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    promise = f"its header promises {'×'.join(map(str, shape))}{' × 4' if size > math.prod(shape) else ''} = {size:,} bytes of data"
     if size > MOST_BYTES: raise wrong(f"{promise}, more than {MOST_BYTES:,}")
     data, _ = _take(raw, unpacker, size + 1, wrong)  # one more than promised, to see whether there is more
     if len(data) > size: raise wrong(f"{promise}, but it holds more")
     if len(data) < size: raise wrong(f"{promise}, but it holds {len(data):,}")
     if unpacker and not unpacker.eof: raise wrong("ends before gzip's checksum")
     if unpacker and unpacker.unused_data: raise wrong("holds more after what is packed")
-    return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
+    found = np.frombuffer(data, kind).reshape(shape)
+    return torch.from_numpy(found.astype(found.dtype.newbyteorder("=")))
 
 def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it ends in `.gz`
               a, # tensor or array of uint8, of 1 to 4 dimensions
@@ -229,39 +240,60 @@ def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it e
 def _embedded(): return Path(str(files("mnist_cnn") / "mnist"))
 
 # %% ../nbs/30_files.ipynb #f4029d29
-_names = {True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-          False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+_KINDS = re.compile(r"(emnist-(?:balanced|byclass|bymerge|digits|letters|mnist)-|qmnist-|)(train|t10k|test)-images[-.]idx3-ubyte(?:\.gz)?")
 
 def _file(folder, name):
-    "The file `name` in `folder`, packed or not; None where there is none"
-    return next((p for p in (folder / name, folder / (name + ".gz")) if p.exists()), None)
+    "The file `name` in `folder`, under any of the names that programs give it; None where there is none"
+    for p in (folder / (n + end) for n in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")):
+        if p.is_dir(): p = _file(p, name)
+        if p and p.exists(): return p
+    return None
 
-def _pair(root, names):
-    "The two files `names`, from one folder under `root`"
-    root = _path(root)
-    near = [f for f in (root, root / "raw", root / "MNIST" / "raw") if _file(f, names[0])]
-    others = [f for f in sorted(root.glob("*/raw")) if _file(f, names[0])]
+def _sets(folder, train):
+    "The data sets whose images lie in `folder`: the start of their files' names, such as `emnist-digits-`"
+    try: found = {m[1] for p in folder.iterdir() if (m := _KINDS.fullmatch(p.name)) and (m[2] == "train") == train}
+    except OSError: found = set()
+    return sorted(found) if "" not in found else [""]
+
+def _names(kind, train):
+    "The names of images and labels of a data set whose files begin with `kind`"
+    start = kind + ("train" if train else "test" if kind else "t10k")
+    return f"{start}-images-idx3-ubyte", f"{start}-labels-{'idx2-int' if kind == 'qmnist-' else 'idx1-ubyte'}"
+
+def _pair(root, train):
+    "How the names begin, and the two files, from one folder under `root`"
+    root, wanted = _path(root), ""
+    if not root.exists() and root.name.startswith("emnist-"): root, wanted = root.parent, root.name + "-"  # one of several in a folder
+    folders = [root, root / "raw", root / "MNIST" / "raw"], sorted(root.glob("*/raw"))
+    near, others = [[(f, kind) for f in fs for kind in _sets(f, train) if not wanted or kind == wanted] for fs in folders]
     if not near + others:
-        raise FileNotFoundError(f"{root}: no file {names[0]} (or {names[0]}.gz) there, in raw, or in a data set's "
+        name = _names(wanted, train)[0]
+        raise FileNotFoundError(f"{root}: no file {name} (or {name}.gz) there, in raw, or in a data set's "
                                 "folder such as MNIST/raw. Give the folder that holds the four files, "
                                 "or no root at all for the MNIST that comes with the package.")
+    if len(same := [kind for f, kind in near if f == near[0][0]]) > 1:
+        raise ValueError(f"{near[0][0]}: holds several data sets ({', '.join(k[:-1] for k in same)}); "
+                         f"give one of them, such as {near[0][0] / same[0][:-1]}.")
     if not near and len(others) > 1:
-        raise ValueError(f"{root}: holds several data sets ({', '.join(f.parent.name for f in others)}); "
+        raise ValueError(f"{root}: holds several data sets ({', '.join(dict.fromkeys(f.parent.name for f, _ in others))}); "
                          "give the folder of one of them.")
-    folder = (near + others)[0]
+    folder, kind = (near + others)[0]
+    names = _names(kind, train)
     found = [_file(folder, n) for n in names]
     if not found[1]:
         raise FileNotFoundError(f"{folder / names[1]}: no such file (nor {names[1]}.gz), "
                                 "though the images are there. Fetch it too.")
-    return found
+    return kind, *found
 
 def read_mnist(train: bool, # the training or the test set?
                root: str | os.PathLike | None, # folder of IDX files; None: the package's
                n_classes: int, # labels must be smaller
               ) -> tuple[torch.Tensor, torch.Tensor]:
-    "Images, uint8 N×28×28, and labels, uint8 N, of a data set with MNIST's file names"
-    images, targets = _pair(_embedded() if root is None else root, _names[bool(train)])
-    x, y = read_idx(images), read_idx(targets)
+    "Images, uint8 N×28×28, and labels, uint8 N, of a data set with MNIST's, EMNIST's or QMNIST's file names"
+    kind, images, targets = _pair(_embedded() if root is None else root, bool(train))
+    x, y = read_idx(images), read_idx(targets, whole=kind == "qmnist-")
+    if kind.startswith("emnist-"): x = x.transpose(1, 2).contiguous() if x.ndim == 3 else x  # they lie on their side
+    if kind == "qmnist-" and y.ndim == 2 and y.shape[1]: y = y[:, 0].clamp(0, 255).byte()  # beside it: the writer, and more
     shape = lambda t: "×".join(map(str, t.shape))
     if x.ndim != 3 or x.shape[1:] != (28, 28) or len(x) == 0:
         raise ValueError(f"{images}: holds an array of {shape(x)}; expected N×28×28, N at least 1.")
@@ -269,10 +301,12 @@ def read_mnist(train: bool, # the training or the test set?
     if len(x) != len(y):
         raise ValueError(f"{images} holds {len(x):,} images but {targets} holds {len(y):,} labels; "
                          "they do not belong together. Fetch both again.")
+    if kind == "emnist-letters-" and y.min() > 0: y = y - 1  # from A = 1 to A = 0
     if y.max() >= n_classes:
         raise ValueError(f"{targets}: holds the label {y.max()}; expected 0 to {n_classes - 1}. "
                          "For a data set of more classes pass n_classes.")
     return x, y
+
 
 # %% ../nbs/30_files.ipynb #81f0b379
 _sha256 = {  # of the files unpacked, from mnist/SOURCE.md
@@ -367,6 +401,22 @@ def write_tensors(state, # tensors and plain values
     torch.save(state, buffer)
     with atomic_write(path) as f: f.write(buffer.getbuffer())
 
+def _plain_names(names):
+    "The names that a model's parameters have where it is not wrapped by `torch.compile`, `DataParallel` or `DistributedDataParallel`, each under the name given"
+    bare = {k: k.replace("_orig_mod.", "") for k in names if isinstance(k, str)}
+    while bare and all(v.startswith("module.") for v in bare.values()): bare = {k: v.removeprefix("module.") for k, v in bare.items()}
+    return bare if len(set(bare.values())) == len(bare) else {k: k for k in bare}
+
+def fit_names(state, # what should be a `state_dict`
+              model: nn.Module, # that it is for
+             ):
+    "The same state under the names that the model has, if one of them is wrapped"
+    own = model.state_dict().keys()
+    if not isinstance(state, dict) or dict.keys(state) == own: return state
+    wanted = {bare: k for k, bare in _plain_names(own).items()}
+    bare = _plain_names(dict.keys(state))
+    return {wanted.get(bare[k], k) if k in bare else k: v for k, v in dict.items(state)}
+
 def _own_state(model, where=""):
     "The `state_dict` of a model that has all its numbers"
     own = check_model(model).state_dict()
@@ -411,8 +461,10 @@ def check_state(state, # what should be a `state_dict`
 def save_weights(model: nn.Module, # any model
                  path: str | os.PathLike, # file to write; its folder is made if missing
                 ) -> None:
-    "Save the model's `state_dict`, on the cpu"
-    write_tensors(on_cpu(model), path)
+    "Save the model's `state_dict`, on the cpu, under the names that it has without `torch.compile` or `DataParallel` around it"
+    state = on_cpu(model)
+    names = _plain_names(state)
+    write_tensors({names[k]: v for k, v in state.items()}, path)
 
 def load_weights(model: nn.Module, # a model of the layers that the file was saved from
                  path: str | os.PathLike, # a file of `save_weights`, or of `torch.save(model.state_dict(), …)`
@@ -420,6 +472,7 @@ def load_weights(model: nn.Module, # a model of the layers that the file was sav
     "Load saved weights into `model` and return it; `ValueError` if they do not fit, and the model stays as it was"
     check_model(model)
     state = read_tensors(path, "a file of weights", "Train a model first; `mnist-cnn train` writes saved_models/CNN.pt.")
+    state = fit_names(state, model)
     check_state(state, model, path)
     own = model.state_dict()
     fresh, before = {k: state[k].to(v.dtype) for k, v in own.items()}, {k: v.clone() for k, v in own.items()}

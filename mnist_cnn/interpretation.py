@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .checks import check_scale
 from .conv import receptive_field
 from .steps import evaluating
 
@@ -55,7 +56,10 @@ def _layer(model, name):
 def _output_of(model, x, layer):
     "The model's logits for `x`, and what `layer` made on the way"
     made = []
-    hook = _layer(model, layer).register_forward_hook(lambda module, args, out: made.append(out))
+    def keep(module, args, out):
+        made.append(out)
+        return out.clone()  # the next layer may write over what it is given, as nn.ReLU(inplace=True) does
+    hook = _layer(model, layer).register_forward_hook(keep)
     try: logits = model(x)
     finally: hook.remove()
     if len(made) != 1:
@@ -67,7 +71,7 @@ def activations(model: nn.Module,
                 layer: str, # its name, such as "conv2"
                ) -> torch.Tensor: # N×channels×H×W, or N×units
     "What a layer makes of images"
-    with evaluating(model), torch.inference_mode(False), torch.no_grad(): return _output_of(model, x, layer)[1]
+    with evaluating(model), torch.inference_mode(False), torch.no_grad(): return _output_of(model, check_scale(x, "x"), layer)[1]
 
 # %% ../nbs/09_interpretation.ipynb #180eeb07
 class TopPatches(NamedTuple):
@@ -121,7 +125,7 @@ def _checked(model, x, targets):
         raise ValueError(f"x is {given}; expected float images N×C×H×W, as the model takes them (uint8 images: x.float() / 255).")
     targets = torch.as_tensor(targets, device=x.device).expand(len(x)) if isinstance(targets, int) else torch.as_tensor(targets, device=x.device)
     if targets.shape != (len(x),): raise ValueError(f"targets are {tuple(targets.shape)}; expected one class for each of the {len(x)} images.")
-    if not x.isfinite().all(): raise ValueError("x holds NaN or infinite pixels.")
+    if not check_scale(x, "x").isfinite().all(): raise ValueError("x holds NaN or infinite pixels.")
     with torch.no_grad(): n = model(x[:1]).shape[1]
     if len(x) and not 0 <= int(targets.min()) <= int(targets.max()) < n:
         raise ValueError(f"targets go from {targets.min()} to {targets.max()}; the model has the classes 0 to {n - 1}.")

@@ -7,7 +7,7 @@ __all__ = ['EVENTS', 'FlatAdam', 'optimizer_for', 'Alone', 'group_of', 'casting'
            'KernelStep', 'GraphStep', 'default_device', 'device_of', 'evaluating', 'hardware', 'Loop', 'Progress']
 
 # %% ../nbs/31_steps.ipynb #03c1ca17
-import math, os, platform, subprocess, sys, time, warnings
+import inspect, math, os, platform, subprocess, sys, time, warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 import mnist_cnn
-from .checks import check_model, check_number
+from .checks import check_model, check_number, check_scale
 from .kernels import Unfit, fused, processor
 
 # %% ../nbs/31_steps.ipynb #491a2f2e
@@ -171,6 +171,8 @@ class EagerStep(Step):
     def bind(self, model, opt, train, n_epochs=1):
         "A step of `model`"
         self.model, self.opt, self.group = model, opt, group_of(train)
+        wanted = inspect.signature(opt.step).parameters.get("closure")
+        self.again = wanted is not None and wanted.default is wanted.empty  # as LBFGS does, it computes the loss several times
         return self
 
     def loss(self, xb: torch.Tensor, yb: torch.Tensor) -> torch.Tensor: # images N×C×H×W and targets N, on the model's device
@@ -182,12 +184,18 @@ class EagerStep(Step):
 
     def __call__(self, xb: torch.Tensor, yb: torch.Tensor): # images N×C×H×W and targets N, on the model's device
         "Move the weights once; the mean loss of the batch before"
+        if self.again: return self.opt.step(lambda: self._gradient(xb, yb)).detach()
+        loss = self._gradient(xb, yb)
+        self.opt.step()
+        return loss
+
+    def _gradient(self, xb, yb):
+        "The loss of a batch, and its gradients for the optimizer"
         loss = self.loss(xb, yb)
         self.opt.zero_grad()
         loss.backward()
         flat = isinstance(self.opt, FlatAdam)
         self.group.average([self.opt.grad] if flat else [p.grad for p in self.model.parameters()], len(yb))
-        self.opt.step()
         return loss.detach()
 
 # %% ../nbs/31_steps.ipynb #d560f99a
@@ -375,6 +383,11 @@ class Loop:
         self.total = torch.zeros((), device=self.device, dtype=torch.float32 if self.device.type == "mps" else torch.float64)
 
     def seconds(self) -> float: return time.perf_counter() - self.start  # since the epoch began
+
+    def moved(self, xb: torch.Tensor, yb: torch.Tensor) -> tuple: # a batch
+        "The batch on the device; of the first in an epoch, the scale of the pixels is checked"
+        if self.batch == 1: check_scale(xb)
+        return xb.to(self.device, non_blocking=True), yb.to(self.device, non_blocking=True)
 
     def add(self, loss, # mean over a batch
             n: int, # samples in it

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .checks import check_logits, check_number
+from .checks import check_logits, check_number, check_scale
 from .data import Batches
 from .kernels import Unfit, flat_weights
 from .steps import Loop, Progress, Step, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
@@ -56,6 +56,7 @@ def evaluate(model: torch.nn.Module, # gives logits N×classes
     with evaluating(model), casting(device, autocast):
         for xb, yb in batches:
             xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
+            if not n: check_scale(xb)
             logits = answer(xb)
             if not n: check_logits(logits, getattr(batches, "y", yb), model)
             total += F.cross_entropy(logits.float(), yb, reduction="sum")
@@ -167,7 +168,7 @@ def fit(model: torch.nn.Module, # gives logits N×classes; it is trained in plac
                 for xb, yb in loop.batches:
                     loop.batch += 1
                     loop.tell("before_batch")
-                    xb, yb = xb.to(loop.device, non_blocking=True), yb.to(loop.device, non_blocking=True)
+                    xb, yb = loop.moved(xb, yb)
                     loop.add(loop.step(xb, yb), len(yb))
                     loop.tell("after_batch")
             loop.history.epochs.append(Epoch(loop.epoch, loop.end_epoch(), None, None, loop.seconds()))

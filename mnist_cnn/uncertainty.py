@@ -104,11 +104,11 @@ def mcnemar(targets: torch.Tensor, # true classes, N
                          "expected one class for each sample in all three, and at least one sample.")
     b_count, c_count = [int(((p == targets) & (q != targets)).sum()) for p, q in ((a, b), (b, a))]
     n, k = b_count + c_count, min(b_count, c_count)
-    ways = at_most = 1
-    for i in range(1, k + 1):  # of n coins, i fall one way
-        ways = ways * (n - i + 1) // i
+    ways = at_most = math.comb(n, k) / 2**n  # of n coins, k fall one way
+    for i in range(k, 0, -1):  # and fewer
+        ways *= i / (n - i + 1)
         at_most += ways
-    return McNemar(b_count, c_count, min(1., 2 * at_most / 2**n))
+    return McNemar(b_count, c_count, min(1., 2 * at_most))
 
 # %% ../nbs/06b_uncertainty.ipynb #cd42f766
 def disputed(probs: torch.Tensor, # probabilities of several models, M×N×classes: `torch.stack` of what `predict` gives
