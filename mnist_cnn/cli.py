@@ -9,7 +9,7 @@ __all__ = ['WEIGHTS', 'DEFAULTS', 'RECIPES', 'make_parser', 'train', 'evaluate',
 # %% ../nbs/38_cli.ipynb #6b6bfb9d
 import argparse, glob, json, os, shlex, signal, sys, tempfile, warnings
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext, redirect_stdout
+from contextlib import ExitStack, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 
 # %% ../nbs/38_cli.ipynb #442b004d
@@ -520,7 +520,8 @@ def _stopped(error):
 
 def _any_text(stream):
     "Let a stream show what its encoding lacks, such as × under cp1251, by its number instead of failing"
-    if hasattr(stream, "reconfigure"): stream.reconfigure(errors="backslashreplace")
+    if getattr(stream, "errors", "") not in ("strict", "surrogateescape") or not hasattr(stream, "reconfigure"): return
+    with suppress(OSError, ValueError): stream.reconfigure(errors="backslashreplace")
 
 def main(argv: list | None = None, # the words after `mnist-cnn`; None: those of this process
         ) -> int:

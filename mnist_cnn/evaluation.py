@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import check_images, check_logits, check_number, check_probs, check_targets
+from .checks import as_pixels, check_images, check_logits, check_number, check_probs, check_targets
 from .data import Batches
 from .steps import device_of, evaluating
 from .training import evaluate
@@ -136,14 +136,14 @@ def shifted(x: torch.Tensor, # images N×C×H×W of any type
             down: int = 0, # pixels; negative: up
            ) -> torch.Tensor:
     "The images moved, black coming in"
-    if not all(isinstance(n, int) for n in (right, down)): raise ValueError(f"right is {right!r} and down {down!r}; expected whole numbers of pixels.")
+    right, down, x = check_number("right", right, whole=True), check_number("down", down, whole=True), torch.as_tensor(x)
     h, w = x.shape[-2:]
     if abs(down) >= h or abs(right) >= w: return torch.zeros_like(x)
     kept = x[..., max(0, -down):h - max(0, down), max(0, -right):w - max(0, right)]
     return F.pad(kept, (max(0, right), max(0, -right), max(0, down), max(0, -down)))
 
 # %% ../nbs/06_evaluation.ipynb #5db42d52
-def _pixels(x): return x.float() / 255 if x.dtype == torch.uint8 else x
+def _pixels(x): return as_pixels(x) if (x := torch.as_tensor(x)).dtype == torch.uint8 else x
 
 def _warped(x, matrix):
     "Images sampled, bilinearly, at the places that `matrix` (2×2) sends their pixels to, seen from the centre"
@@ -194,8 +194,7 @@ def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
     "The images with a black square over each, where torch's random state says"
     x = _pixels(x)
     h, w = x.shape[-2:]
-    if not isinstance(side, int) or not 0 <= side <= min(h, w):
-        raise ValueError(f"side is {side!r}; expected a whole number of pixels, 0 to {min(h, w)}.")
+    side = check_number("side", side, least=0, most=min(h, w), whole=True)
     def inside(size):
         start = torch.randint(size - side + 1, (len(x), 1), device=x.device)
         at = torch.arange(size, device=x.device)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MOST_JSON', 'MOST_BYTES', 'FORMATS', 'MOST_PIXELS', 'regular', 'read_bytes', 'read_json', 'sha256_of', 'atomic_write',
            'check_writable', 'beside', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx', 'read_mnist',
-           'unpack', 'open_image', 'as_grey', 'read_tensors', 'write_tensors', 'fit_names', 'on_cpu', 'check_state',
-           'save_weights', 'load_weights']
+           'unpack', 'open_image', 'as_grey', 'read_tensors', 'write_tensors', 'on_cpu', 'check_state', 'save_weights',
+           'load_weights']
 
 # %% ../nbs/30_files.ipynb #8000dfba
 import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, zipfile, zlib
@@ -407,9 +407,7 @@ def _plain_names(names):
     while bare and all(v.startswith("module.") for v in bare.values()): bare = {k: v.removeprefix("module.") for k, v in bare.items()}
     return bare if len(set(bare.values())) == len(bare) else {k: k for k in bare}
 
-def fit_names(state, # what should be a `state_dict`
-              model: nn.Module, # that it is for
-             ):
+def _fit_names(state, model):
     "The same state under the names that the model has, if one of them is wrapped"
     own = model.state_dict().keys()
     if not isinstance(state, dict) or dict.keys(state) == own: return state
@@ -472,7 +470,7 @@ def load_weights(model: nn.Module, # a model of the layers that the file was sav
     "Load saved weights into `model` and return it; `ValueError` if they do not fit, and the model stays as it was"
     check_model(model)
     state = read_tensors(path, "a file of weights", "Train a model first; `mnist-cnn train` writes saved_models/CNN.pt.")
-    state = fit_names(state, model)
+    state = _fit_names(state, model)
     check_state(state, model, path)
     own = model.state_dict()
     fresh, before = {k: state[k].to(v.dtype) for k, v in own.items()}, {k: v.clone() for k, v in own.items()}

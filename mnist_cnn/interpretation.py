@@ -123,7 +123,8 @@ def _checked(model, x, targets):
     if not isinstance(x, torch.Tensor) or x.ndim != 4 or not x.is_floating_point():
         given = f"{str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else repr(x)
         raise ValueError(f"x is {given}; expected float images N×C×H×W, as the model takes them (uint8 images: x.float() / 255).")
-    targets = torch.as_tensor(targets, device=x.device).expand(len(x)) if isinstance(targets, int) else torch.as_tensor(targets, device=x.device)
+    targets = torch.as_tensor(targets, device=x.device)
+    if not targets.ndim: targets = targets.expand(len(x))
     if targets.shape != (len(x),): raise ValueError(f"targets are {tuple(targets.shape)}; expected one class for each of the {len(x)} images.")
     if not check_scale(x, "x").isfinite().all(): raise ValueError("x holds NaN or infinite pixels.")
     with torch.no_grad(): n = model(x[:1]).shape[1]

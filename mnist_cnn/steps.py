@@ -89,6 +89,11 @@ class FlatAdam:
         for p in self.params: p.data, p.grad = p.data.clone(), None
 
 # %% ../nbs/31_steps.ipynb #908be0f4
+def _computes_again(opt):
+    "Does its step want a function that computes the loss, to call it several times, as LBFGS does?"
+    wanted = inspect.signature(opt.step).parameters.get("closure")
+    return wanted is not None and wanted.default is wanted.empty
+
 @contextmanager
 def optimizer_for(model: torch.nn.Module, # whose parameters are trained
                   opt=None, # an optimizer of them, or a function that makes one of parameters and `lr`; None: `FlatAdam`
@@ -100,6 +105,7 @@ def optimizer_for(model: torch.nn.Module, # whose parameters are trained
         return
     if device.type == "cpu": model.to(memory_format=torch.channels_last)
     made = (opt or FlatAdam)([p for p in model.parameters() if p.requires_grad], lr)
+    if _computes_again(made): model.to(memory_format=torch.contiguous_format)  # LBFGS takes gradients as long rows
     try: yield made
     finally:
         if isinstance(made, FlatAdam): made.release()
@@ -171,8 +177,7 @@ class EagerStep(Step):
     def bind(self, model, opt, train, n_epochs=1):
         "A step of `model`"
         self.model, self.opt, self.group = model, opt, group_of(train)
-        wanted = inspect.signature(opt.step).parameters.get("closure")
-        self.again = wanted is not None and wanted.default is wanted.empty  # as LBFGS does, it computes the loss several times
+        self.again = _computes_again(opt)
         return self
 
     def loss(self, xb: torch.Tensor, yb: torch.Tensor) -> torch.Tensor: # images N×C×H×W and targets N, on the model's device

@@ -50,7 +50,7 @@ def reliability(probs: torch.Tensor, # probabilities N×classes, from `predict`
                ) -> Reliability:
     "How far the probabilities of the answers can be believed"
     probs, targets = check_scored(probs, targets)
-    if not isinstance(n_bins, int) or n_bins < 1: raise ValueError(f"n_bins is {n_bins!r}; expected a whole number, 1 or more.")
+    n_bins = check_number("n_bins", n_bins, least=1, whole=True)
     sure, answers = probs.double().max(1)
     bins = torch.bucketize(sure, torch.arange(1, n_bins) / n_bins)
     total = lambda v: torch.zeros(n_bins, dtype=torch.double).index_add(0, bins, v.double())
@@ -63,6 +63,7 @@ def with_temperature(probs: torch.Tensor, # probabilities N×classes
                     ) -> torch.Tensor: # probabilities N×classes
     "The probabilities had the logits been divided by `temperature`"
     if not temperature > 0: raise ValueError(f"temperature is {temperature!r}; expected a positive number.")
+    probs = torch.as_tensor(probs)
     return (_logs(probs) / temperature).softmax(1).to(probs.dtype)
 
 def _logs(probs): return probs.double().clamp(min=1e-45).log()  # a probability may have been rounded to 0
@@ -115,6 +116,7 @@ def disputed(probs: torch.Tensor, # probabilities of several models, M×N×class
              targets: torch.Tensor, # labels, N
             ) -> torch.Tensor: # indices of samples
     "Samples for which all models give the same answer and it is not the label, the surest first"
+    probs, targets = torch.as_tensor(probs), torch.as_tensor(targets)
     if probs.ndim != 3 or probs.shape[1] != len(targets):
         raise ValueError(f"probs are {tuple(probs.shape)} and there are {len(targets):,} targets; expected M×N×classes, "
                          "M of at least 1, N as many as targets. Stack what `predict` gives: torch.stack([...]).")
