@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['MOST_JSON', 'MOST_BYTES', 'FORMATS', 'MOST_PIXELS', 'regular', 'read_bytes', 'read_json', 'sha256_of', 'atomic_write',
            'check_writable', 'beside', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx', 'read_mnist',
-           'unpack', 'open_image', 'as_grey', 'read_tensors', 'write_tensors', 'on_cpu', 'check_state', 'save_weights',
+           'unpack', 'open_image', 'read_tensors', 'write_tensors', 'on_cpu', 'check_state', 'save_weights',
            'load_weights']
 
 # %% ../nbs/30_files.ipynb #8000dfba
-import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, zipfile, zlib
-from contextlib import contextmanager, suppress
+import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, warnings, zipfile, zlib
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -332,46 +332,41 @@ def unpack(root: str | os.PathLike, # folder to hold MNIST/raw/…
 
 # %% ../nbs/30_files.ipynb #16434127
 FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM" # of raster images, read by Pillow itself
-MOST_PIXELS = 50_000_000
+MOST_PIXELS = 120_000_000
+
+def _is_heic(file):
+    "Does an open file begin as iPhones' pictures do?"
+    first = file.read(12)
+    file.seek(0)
+    return first[4:8] == b"ftyp" and first[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+def _formats(file, name):
+    "Those to try: HEIC is read by another package, if it is there"
+    if not _is_heic(file): return FORMATS
+    try: import pillow_heif
+    except ImportError: raise ValueError(f"{name}: is a HEIC picture, as iPhones take them. To read it, pip install pillow-heif; or save it as JPEG.") from None
+    pillow_heif.register_heif_opener()
+    return *FORMATS, "HEIF"
 
 @contextmanager
-def open_image(path: str | os.PathLike): # file with a raster image
+def open_image(file): # the path of a file with a raster image, or such a file, open for reading
     "The image in a file, to be used within this block; any failure is an `OSError` or a `ValueError` that names the file"
     from PIL import Image, UnidentifiedImageError
-    path = regular(path)
-    try:
-        with Image.open(path, formats=FORMATS) as opened:
-            if math.prod(opened.size) > MOST_PIXELS:  # a file of some bytes may promise as many as it likes
-                raise ValueError(f"{opened.width:,}×{opened.height:,} pixels are more than {MOST_PIXELS // 10**6} million; make it smaller")
-            yield opened
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: is not an image that can be read; expected {', '.join(FORMATS)}.") from None
-    except Exception as e:  # whatever a damaged file makes Pillow do
-        raise ValueError(f"{path}: cannot be read ({_why(e)}).") from None
-
-# %% ../nbs/30_files.ipynb #1266e70b
-def as_grey(image, # a file's path, a PIL image, or an array H×W or 1×H×W
-           ) -> np.ndarray:
-    "The image as float64 H×W in [0, 1]"
-    from PIL import Image, ImageOps
-    if isinstance(image, (str, os.PathLike)):
-        with open_image(image) as opened: return as_grey(ImageOps.exif_transpose(opened))
-    if isinstance(image, Image.Image):
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        if image.mode[0] not in "IF": image = image.convert("L")
-        image = np.asarray(image)
-    try:
-        if isinstance(image, torch.Tensor): image = image.detach().cpu().to(torch.complex128 if image.is_complex() else torch.float64)
-        a = np.asarray(image).astype(np.float64, casting="same_kind" if np.iscomplexobj(image) else "unsafe")
-    except Exception: a = np.float64()  # without dimensions, as a number is
-    if not a.ndim: raise ValueError(f"{shown(image)} is not an image; expected a file's path, a PIL image or an array H×W.")
-    a = a.reshape(a.shape[1:]) if a.ndim == 3 and a.shape[0] == 1 else a
-    if a.ndim != 2 or not a.size:
-        raise ValueError(f"the image has the shape {'×'.join(map(str, a.shape))}; expected H×W, or 1×H×W.")
-    if not np.isfinite(a).all(): raise ValueError("the image holds NaN or infinite pixels.")
-    return a / max(1, 255 if 1 < np.abs(a).max() <= 255 else np.abs(a).max())
+    with ExitStack() as held:
+        name = "the image" if hasattr(file, "read") else regular(file)
+        if name != "the image": file = held.enter_context(open(name, "rb"))
+        formats = _formats(file, name)
+        held.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a bound of our own
+        try:
+            with Image.open(file, formats=formats) as opened:
+                if math.prod(opened.size) > MOST_PIXELS:  # a file of some bytes may promise as many as it likes
+                    raise ValueError(f"{opened.width:,}×{opened.height:,} pixels are more than {MOST_PIXELS // 10**6} million; make it smaller")
+                yield opened
+        except UnidentifiedImageError:
+            raise ValueError(f"{name}: is not an image that can be read; expected {', '.join(FORMATS)}.") from None
+        except Exception as e:  # whatever a damaged file makes Pillow do
+            raise ValueError(f"{name}: cannot be read ({_why(e)}).") from None
 
 # %% ../nbs/30_files.ipynb #0846a18f
 def _check_archive(path):
