@@ -88,7 +88,9 @@ def _add_evaluate(sub):
 
 def _add_predict(sub):
     "The options of `predict`"
-    sub.add_argument("images", type=_path, nargs="+", metavar="IMAGE", help="image file with one digit, of any size, dark on light or light on dark; also a pattern such as '*.png'")
+    sub.add_argument("images", type=_path, nargs="+", metavar="IMAGE", help="image file with one digit, a photograph, scan or drawing of any size; also a pattern such as '*.png'")
+    sub.add_argument("--all", action="store_true", help="read all digits in each picture, from left to right, each with its box (left, top, right, bottom)")
+    sub.add_argument("--show", type=_path, default=None, metavar="FILE", help="save a figure (.png, .svg, .pdf) of what was found: the picture with a box, the digit as the network is given it, the answer")
     sub.add_argument("--weights", type=_path, default=None, metavar="FILE", help="file of weights, as saved by train (default: those of the package)")
     _add_labels(sub)
 
@@ -322,30 +324,51 @@ def _evaluate(model, name, args, device):
     for true, answer, n in cm.most_confused(3): print(f"a {classes[true]} read as {classes[answer]}: {n} times")
 
 # %% ../nbs/38_cli.ipynb #25013c0e
+_figures = ".png", ".svg", ".pdf", ".jpg"
+
 def _expanded(paths):
     "The paths, with what matches a pattern such as `*.png` in its place where no shell has put it there"
     for path in paths:
         found = sorted(glob.glob(str(path))) if not path.exists() and glob.has_magic(str(path)) else []
         yield from map(Path, found or [path])
 
+def _read_picture(path, args, model, known):
+    "Print what is in the picture at `path`"
+    from mnist_cnn import evaluation
+    from mnist_cnn.pictures import find_digits, one_digit, show_found
+    from mnist_cnn.uncertainty import STRANGE, strangeness
+    import torch
+    found = find_digits(path) if args.all else [one_digit(path)]
+    probs = evaluation.predict(model, images := torch.stack([f.image for f in found]))
+    classes, far = _class_names(args.labels, probs.shape[1]), strangeness(images, known) > STRANGE if known is not None else [False] * len(found)
+    answers = [f"{classes[p.argmax()]} ({p.max():.1%}){'; it resembles no digit of MNIST' if strange else ''}" for p, strange in zip(probs, far)]
+    for f, answer in zip(found, answers): print(f"{path}: {f'at {f.box}: ' if args.all else ''}{answer}", flush=True)
+    if args.show: _save_figure(show_found(path, answers), args.show if len(args.images) == 1 else args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}"))
+
+def _save_figure(fig, path):
+    "Save a figure, whole or not at all"
+    from mnist_cnn.files import atomic_write
+    with atomic_write(path) as f: fig.savefig(f, format=path.suffix[1:] or "png", dpi=150)
+
 def predict(args: argparse.Namespace, # of `make_parser`
            ) -> int:
     "`mnist-cnn predict`"
-    from mnist_cnn import evaluation
-    from mnist_cnn.data import prepare_image
+    from mnist_cnn.data import load_tensors
+    from mnist_cnn.files import check_writable
     from mnist_cnn.model import AllConvNet
     from mnist_cnn.steps import default_device
+    if args.show:
+        if args.show.suffix not in _figures: raise ValueError(f"{args.show}: ends in {args.show.suffix or 'nothing'}; expected {', '.join(_figures)}.")
+        check_writable(args.show, "found.png")
     device = args.device or default_device()
     model = _load(args.weights, device) if args.weights else AllConvNet.pretrained().to(device)
-    failed, classes = False, None
-    for path in _expanded(args.images):
-        try: probs = evaluation.predict(model, prepare_image(path)[None])[0]
+    known = None if args.weights else load_tensors()[0]  # other weights may be of other digits
+    args.images, failed = list(_expanded(args.images)), False
+    for path in args.images:
+        try: _read_picture(path, args, model, known)
         except (ValueError, OSError) as e:
             _complain(e)
             failed = True
-            continue
-        classes = classes or _class_names(args.labels, len(probs))
-        print(f"{path}: {classes[probs.argmax()]} ({probs.max():.1%})", flush=True)
     return int(failed)
 
 # %% ../nbs/38_cli.ipynb #08af7f25
