@@ -329,7 +329,7 @@ def _in_local(grey, dark):
         ink[(ink > level) & ~mask] = 0
         labels, regions = _regions(ink, mask)
         digits = _digits(_of_interest(regions, labels, ink.shape))
-        if not digits: return 0., [], ink, labels
+        if not digits or digits[0].ink < 1.4 * least: return 0., [], ink, labels  # what barely rises above the noise is noise
         level = max(least, 0.5 * digits[0].ink)
     main = digits[0]
     sure = _contrast(main, grey, labels) * (1 if dark else -1)
