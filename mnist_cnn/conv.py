@@ -16,7 +16,7 @@ from numbers import Integral
 
 from torch import nn
 
-from .checks import shown
+from .checks import check_items, shown
 
 # %% ../nbs/01_conv.ipynb #efb45835
 def _n_dims(*settings):
@@ -115,7 +115,7 @@ def find_conv(in_size: int | tuple, # input size in pixels
     n = _n_dims(in_size, out_size) or 1
     ins, outs = per_dim("in_size", in_size, n, 1), per_dim("out_size", out_size, n, 1)
     def tries(name, v, least):
-        v = tuple(v) if isinstance(v, Iterable) else (v,)
+        v = tuple(check_items(name, v, "whole numbers")) if isinstance(v, Iterable) and getattr(v, "ndim", True) else (v,)
         return per_dim(name, v, len(v), least)
     settings = product(tries("kernel_size", kernel_size, 1), tries("stride", stride, 1),
                        tries("padding", padding, 0), tries("dilation", dilation, 1))
@@ -166,7 +166,8 @@ _point_by_point = (
 def _layer_settings(layers):
     "The `ConvSetting` of each layer with a window, or a pair (what it does, numbers); stacks opened, pointwise layers left out"
     stacks = nn.Sequential, nn.ModuleList
-    if not isinstance(layers, Iterable) or isinstance(layers, nn.Module) and not isinstance(layers, stacks): layers = [layers]
+    single = not isinstance(layers, Iterable) or isinstance(layers, nn.Module) and not isinstance(layers, stacks)
+    if single or not getattr(layers, "ndim", 1): layers = [layers]
     for l in layers:
         if isinstance(l, stacks): yield from _layer_settings(l)
         elif isinstance(l, _point_by_point): pass

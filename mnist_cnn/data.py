@@ -13,7 +13,7 @@ from functools import cache
 from multiprocessing import get_all_start_methods, get_start_method
 import numpy as np
 import torch, torch.nn.functional as F
-from .checks import as_pixels, check_images, check_number, check_targets
+from .checks import as_pixels, check_device, check_function, check_generator, check_images, check_number, check_targets, check_tensor, check_texts, shown
 from .files import read_mnist, unpack
 from .pictures import one_digit
 
@@ -34,18 +34,19 @@ def show_digits(x, # images, N×1×H×W or N×H×W, of any type
     "Show images in a grid and return the figure"
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
-    x = torch.as_tensor(x).detach().cpu()
-    if x.ndim < 2 or x.is_complex(): raise ValueError(f"the images are {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}; expected N×1×H×W or N×H×W.")
+    x = check_tensor(x, "the images", "N×1×H×W or N×H×W").detach().cpu()
+    if x.ndim < 2 or x.is_complex() or 0 in x.shape[-2:]: raise ValueError(f"the images are {str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}; expected N×1×H×W or N×H×W.")
     x = x.reshape(-1, *x.shape[-2:]).float()
     n_cols = max(1, min(check_number("n_cols", n_cols, 1, whole=True), len(x)))
     n_rows = max(1, -(-len(x) // n_cols))
-    height = check_number("size", size, above=0) + (0.25 if titles is not None else 0)
+    size = check_number("size", size, above=0, most=100)
+    titles, height = (None, size) if titles is None else (check_texts("titles", titles, len(x)), size + 0.25)
     fig = Figure(figsize=(n_cols * size, n_rows * height), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
     axs = fig.subplots(n_rows, n_cols, squeeze=False)
     for ax in axs.flat: ax.axis("off")
     for i, (ax, image) in enumerate(zip(axs.flat, x)):
         ax.imshow(image, cmap="gray", interpolation="nearest")
-        if titles is not None: ax.set_title(str(titles[i]), fontsize=9)
+        if titles is not None: ax.set_title(titles[i], fontsize=9)
     return fig
 
 # %% ../nbs/03_data.ipynb #1da6333e
@@ -63,13 +64,14 @@ class Batches:
                  drop_last: bool = False, # leave out a last batch that is smaller?
                  share: tuple[int, int] = (0, 1), # (r, n): of each batch only each n-th sample, from the r-th on, for one of n processes
                  augment: Callable | None = None): # changes the images of each pass: a function of float images and a generator, such as `Augment()`
-        x, self.bs = check_images(x, n_dims=0), check_number("bs", bs, 1, whole=True)
+        x, self.bs = check_images(x, n_dims=0), check_number("bs", bs, 1, 10**9, whole=True)
         if not x.ndim or not len(x): raise ValueError(f"the images have the shape {tuple(x.shape)}; expected N×C×H×W with at least one.")
         y = check_targets(y, len(x))
         if drop_last and len(x) < self.bs: raise ValueError(f"{len(x):,} samples give no batch of {bs}; use a smaller bs, or keep the last batch.")
         if not isinstance(share, tuple) or [type(s) for s in share] != [int, int] or not 0 <= share[0] < share[1]:
             raise ValueError(f"share is {share!r:.50}; expected (r, n) with r from 0 to n − 1.")
-        if augment is not None and not callable(augment): raise TypeError(f"augment is {augment!r:.50}; expected a function such as Augment(), or None.")
+        if augment is not None: check_function("augment", augment, "Augment()")
+        if device is not None: device = check_device(device)
         self.x, self.y, self.shuffle, self.drop_last, self.share, self.augment = x.to(device), y.to(device), shuffle, drop_last, share, augment
         self.mean, self.std = check_number("mean", mean), check_number("std", std, above=0)
 
@@ -87,7 +89,7 @@ class Batches:
               ) -> torch.Tensor:
         "The images as the batches hold them"
         x = as_pixels(x)
-        if generator: x = self.augment(x, generator)
+        if generator is not None and self.augment: x = self.augment(x, check_generator(generator))
         return x if (self.mean, self.std) == (0, 1) else (x - self.mean) / self.std
 
     def __iter__(self):
@@ -107,7 +109,7 @@ class Batches:
                ) -> "Batches":
         "The same data in batches of another size, not augmented; the data is not copied"
         other = copy.copy(self)
-        other.bs, other.shuffle, other.augment = check_number("bs", bs, 1, whole=True), shuffle, None
+        other.bs, other.shuffle, other.augment = check_number("bs", bs, 1, 10**9, whole=True), shuffle, None
         return other
 
 # %% ../nbs/03_data.ipynb #e2a467d0
@@ -115,7 +117,8 @@ def to_tensor(image, # PIL image
              ) -> torch.Tensor:
     "torchvision's `ToTensor`, float32 C×H×W in [0, 1]"
     from torchvision.transforms.functional import to_tensor  # importing torchvision takes seconds
-    return to_tensor(image)
+    try: return to_tensor(image)
+    except (TypeError, ValueError): raise TypeError(f"the image is {shown(image)}; expected a PIL image, or an array H×W or H×W×C.") from None
 
 def mnist(root: str | os.PathLike = "data", # folder, into which the raw files (55 MB) are unpacked if they are absent
           train: bool = True, # training set or test set?
@@ -134,7 +137,7 @@ def dataloaders(root: str | os.PathLike = "data", # as for `mnist`
                 pin_memory: bool | None = None): # pin batches, for faster copies to a GPU? None: if there is an accelerator
     "The training and the test `DataLoader`"
     from torch.utils.data import DataLoader
-    bs, test_bs = check_number("bs", bs, 1, whole=True), check_number("test_bs", test_bs, 1, whole=True)
+    bs, test_bs = check_number("bs", bs, 1, 10**9, whole=True), check_number("test_bs", test_bs, 1, 10**9, whole=True)
     if num_workers is None: num_workers = 2 if (get_start_method(allow_none=True) or get_all_start_methods()[0]) == "fork" else 0
     if pin_memory is None: pin_memory = torch.accelerator.is_available()
     kw = dict(num_workers=check_number("num_workers", num_workers, 0, whole=True), pin_memory=pin_memory)
@@ -171,7 +174,8 @@ class Augment:
                   generator: torch.Generator, # of the random numbers, on the images' device
                  ) -> torch.Tensor:
         "Where each pixel is taken from, N×2×H×W (x and y), in pixels from the middle"
-        at = dict(generator=generator, device=generator.device)
+        if min(height, width) < 2: raise ValueError(f"the images have the size {height}×{width}; expected at least 2 pixels along each side.")
+        at: dict = dict(generator=check_generator(generator), device=generator.device)
         angle, slant, across, down, *shift = torch.rand(6, n, **at) * 2 - 1
         angle, slant, across, down = angle * math.radians(self.rotate), slant * self.shear, 1 + self.scale * across, 1 + self.scale * down
         cos, sin = angle.cos(), angle.sin()
@@ -185,7 +189,6 @@ class Augment:
                  generator: torch.Generator, # of the random numbers, on the images' device
                 ) -> torch.Tensor:
         "Changed images; what comes from outside is black"
-        if not isinstance(generator, torch.Generator): raise TypeError(f"generator is {generator!r:.50}; expected a torch.Generator.")
         x = as_pixels(check_images(x))
         n, _, height, width = x.shape
         p = self.positions(n, height, width, generator)

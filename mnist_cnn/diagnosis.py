@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import check_logits, check_model, check_number
+from .checks import check_function, check_logits, check_model, check_number, check_targets, made_optimizer, pairs
 from .steps import device_of
 from .training import table
 
@@ -53,7 +53,7 @@ def _signals(model, x, y):
         return out.clone()  # a ReLU that works in place would write over it
     for m in names: m.register_forward_hook(watch)  # of a copy: they may stay
     model.zero_grad()
-    logits = check_logits(model(x), y, model)
+    logits = check_logits(model(x), y, model, len(x))
     loss = F.cross_entropy(logits, y)
     if loss.requires_grad: loss.backward()
     layers = []
@@ -66,7 +66,7 @@ def _signals(model, x, y):
 # %% ../nbs/08_diagnosis.ipynb #18d68002
 def _train(model, batches, opt, lr):
     "Take a step with each batch; its size over the size of each weight, a mean over the steps, by the weight's name"
-    steps = opt([p for p in model.train().parameters() if p.requires_grad], lr)
+    steps = made_optimizer(opt, [p for p in model.train().parameters() if p.requires_grad], lr)
     weights = {n: p for n, p in model.named_parameters() if p.ndim > 1}
     moved = dict.fromkeys(weights, 0.)
     for x, y in batches:
@@ -82,7 +82,7 @@ def _train(model, batches, opt, lr):
 def _score(model, batches):
     "Mean loss and accuracy in evaluation mode"
     x, y = map(torch.cat, zip(*batches))
-    logits = model.eval()(x)
+    logits = check_logits(model.eval()(x), y, model, len(x))
     return F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).float().mean().item()
 
 # %% ../nbs/08_diagnosis.ipynb #e000162f
@@ -152,10 +152,12 @@ def diagnose(model: nn.Module, # gives logits N×classes; it stays as it is
              opt: Callable = torch.optim.Adam, # your optimizer, as a function of parameters and `lr`
              n_steps: int = 60) -> Diagnosis: # steps of each of two short trainings
     "Check data, layers, gradients and learning, and report what is wrong in plain words"
-    check_model(model), check_number("lr", lr, above=0), check_number("n_steps", n_steps, least=1, whole=True)
+    check_model(model, trained=True), check_function("opt", opt, "torch.optim.SGD"), check_number("lr", lr, above=0, most=1e6)
+    n_steps = check_number("n_steps", n_steps, least=1, most=10_000, whole=True)
     device = device_of(model)
     with _same_random_numbers(), torch.enable_grad():
-        taken, held = [[(xb.to(device), yb.to(device)) for xb, yb in islice(b or (), n)] for b, n in ((batches, n_steps + 5), (valid, 5))]
+        taken, held = [[(xb.to(device), check_targets(yb).to(device)) for xb, yb in islice(pairs(b, name), n) if len(yb)]
+                       for name, b, n in (("batches", batches, n_steps + 5), ("valid", () if valid is None else valid, 5))]
         if not taken: raise ValueError("there are no batches to look at; expected at least one.")
         x, y = map(torch.cat, zip(*taken))
         layers, logits, loss = _signals(copy.deepcopy(model), x[:512], y[:512])

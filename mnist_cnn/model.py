@@ -11,15 +11,22 @@ from importlib.resources import files
 from pathlib import Path
 import torch, torch.nn.functional as F
 from torch import nn
-from .checks import check_number
+from .checks import check_model, check_number, fits, shown
 
 # %% ../nbs/02_model.ipynb #431208c1
-def _input_error(x, name):
+def _input_error(x, name, weight):
     "What is wrong with `x` as a batch of digits, and how to fix it"
+    takes = f"{name} takes a float batch of shape N×1×28×28; it is given"
+    if not isinstance(x, torch.Tensor) or x.layout is not torch.strided or x.is_nested:
+        return f"{takes} {shown(x)}. To fix it, make it an ordinary tensor."
     shape, todo = tuple(x.shape), []
     if not x.is_floating_point():
         todo.append("scale the pixels to floats in [0, 1], if they go up to 255 "
                     "with x.float() / 255")
+    elif x.dtype != weight.dtype:
+        todo.append(f"give it the type of the weights: x.to({weight.dtype})")
+    if x.device != weight.device:
+        todo.append(f"move it to the weights: x.to('{weight.device}')")
     if shape == (28, 28): todo.append("add the batch and the channel: x[None, None]")
     elif shape == (1, 28, 28): todo.append("add the batch: x[None]")
     elif len(shape) == 3 and shape[1:] == (28, 28): todo.append("add the channel: x[:, None]")
@@ -30,8 +37,7 @@ def _input_error(x, name):
         todo.append("resize them: torchvision.transforms.v2.Resize((28, 28))(x)")
     elif shape[1] != 1: todo.append("make the images grey: x.mean(1, keepdim=True)")
     dtype, given = str(x.dtype).removeprefix('torch.'), '×'.join(map(str, shape)) or '()'
-    return (f"{name} takes a float batch of shape N×1×28×28; it is given {dtype} "
-            f"of shape {given}. To fix it, {'; '.join(todo)}.")
+    return f"{takes} {dtype} of shape {given}. To fix it, {'; '.join(todo)}."
 
 # %% ../nbs/02_model.ipynb #5d03758a
 class SimpleCNN(nn.Module):
@@ -40,7 +46,7 @@ class SimpleCNN(nn.Module):
         n_classes: int = 10,  # number of logits, at least 1
     ):
         super().__init__()
-        n_classes = check_number("n_classes", n_classes, 1, whole=True)
+        n_classes = check_number("n_classes", n_classes, 1, 100_000, whole=True)
         self.conv1 = nn.Conv2d(1, 16, kernel_size=3, stride=1, padding=1)
         self.conv2 = nn.Conv2d(16, 32, kernel_size=3, stride=1, padding=1)
         self.pool = nn.MaxPool2d(kernel_size=2, stride=2)
@@ -50,8 +56,8 @@ class SimpleCNN(nn.Module):
     def forward(self,
         x: torch.Tensor,  # images, float N×1×28×28, in [0, 1]
     ) -> torch.Tensor:  # logits, N×n_classes
-        if x.shape[1:] != (1, 28, 28) or not x.is_floating_point():
-            raise ValueError(_input_error(x, "SimpleCNN"))
+        if not fits(x, self.conv1.weight) or x.shape[1:] != (1, 28, 28):
+            raise ValueError(_input_error(x, "SimpleCNN", self.conv1.weight))
         x = F.relu(self.pool(self.conv1(x)))
         x = F.relu(self.pool(self.conv2(x)))
         x = F.relu(self.fc1(x.flatten(1)))
@@ -75,7 +81,7 @@ def n_params(
     model: nn.Module,  # any model or layer
 ) -> int:
     "The number of parameters"
-    return sum(p.numel() for p in model.parameters())
+    return sum(p.numel() for p in check_model(model).parameters())
 
 # %% ../nbs/02_model.ipynb #57a01f48
 def _conv_bn(in_channels, out_channels, stride=1):
@@ -88,7 +94,7 @@ class AllConvNet(nn.Module):
         n_classes: int = 10,  # number of logits
     ):
         super().__init__()
-        n_classes = check_number("n_classes", n_classes, 1, whole=True)
+        n_classes = check_number("n_classes", n_classes, 1, 100_000, whole=True)
         self.features = nn.Sequential(
             _conv_bn(1, 32),
             _conv_bn(32, 48, stride=2),
@@ -101,8 +107,8 @@ class AllConvNet(nn.Module):
     def forward(self,
         x: torch.Tensor,  # images, float N×1×H×W, in [0, 1], at least 28×28
     ) -> torch.Tensor:  # logits, N×n_classes
-        if x.ndim != 4 or x.shape[1] != 1 or x.shape[2] < 28 or x.shape[3] < 28 or not x.is_floating_point():
-            raise ValueError(_input_error(x, "AllConvNet"))
+        if not fits(x, self.head.weight) or x.ndim != 4 or x.shape[1] != 1 or x.shape[2] < 28 or x.shape[3] < 28:
+            raise ValueError(_input_error(x, "AllConvNet", self.head.weight))
         return self.head(self.features(x)).mean((2, 3))
 
     @classmethod
@@ -116,9 +122,9 @@ def plain_cnn(
     n_classes: int = 10,  # number of logits
 ) -> nn.Sequential:
     "Blocks of a 3×3 convolution, 2×2 max pool and ReLU, then one linear layer; for 28×28 images and three blocks: to 1×1"
-    n_classes = check_number("n_classes", n_classes, 1, whole=True)
+    n_classes = check_number("n_classes", n_classes, 1, 100_000, whole=True)
     if not isinstance(channels, (tuple, list)) or not channels: raise ValueError(f"channels is {channels!r:.50}; expected one number for each block, such as (8, 16, 16).")
-    channels = [check_number("one of channels", c, 1, whole=True) for c in channels]
+    channels = [check_number("one of channels", c, 1, 10_000, whole=True) for c in channels]
     blocks = [layer for c_in, c_out in zip((1, *channels), channels)
               for layer in (nn.Conv2d(c_in, c_out, 3), nn.MaxPool2d(2), nn.ReLU())]
     return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(channels[-1], n_classes))

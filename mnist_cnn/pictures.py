@@ -240,8 +240,7 @@ def _apart(a, b):
     across, down = _gap(a, b)
     size = max(a.size, b.size)
     tall = min(a.bottom - a.top, b.bottom - b.top) > 0.5 * max(a.bottom - a.top, b.bottom - b.top)
-    alike = min(a.size, b.size) > 0.55 * size
-    return tall and across > max(1, 0.03 * size) or alike and down > 0.12 * size or across > 0.6 * size
+    return tall and (across > max(1, 0.03 * size) or down > 0.12 * size) or across > 0.6 * size
 
 def _of_interest(regions, labels, shape):
     "The regions that may be digits or parts of them: no specks, no frames, no blots, and nothing at the edge if there is something else"

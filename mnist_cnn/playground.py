@@ -14,6 +14,7 @@ from importlib.resources import files
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from .checks import chain, check_model, check_number
 from .widgets import Widget, inlined
@@ -160,7 +161,7 @@ def _twin(model):
     if model is None:
         with torch.device("meta"): return SimpleCNN().to_empty(device="cpu")
     held = [*check_model(model).parameters(), *model.buffers()]
-    if any(isinstance(t, nn.parameter.UninitializedTensorMixin) or t.is_meta for t in held):
+    if any(is_lazy(t) or t.is_meta for t in held):
         raise ValueError(f"{type(model).__name__} has layers without numbers (lazy ones, or on the meta device); run a batch through it first.")
     return copy.deepcopy(model).cpu().float()
 

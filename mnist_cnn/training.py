@@ -11,15 +11,16 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .checks import check_logits, check_number, check_scale
+from .checks import axes, check_batches, check_items, check_logits, check_model, check_named, check_number, check_scale, check_targets, check_texts, pairs, shown
 from .data import Batches
 from .kernels import Unfit, flat_weights
-from .steps import Loop, Progress, Step, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
+from .steps import EagerStep, Loop, Progress, Step, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
 
 # %% ../nbs/05_training.ipynb #2a3f4f35
 def set_seed(seed: int = 42, # for Python's, NumPy's and torch's random numbers, on every device; 0 to 2³² − 1
@@ -41,7 +42,7 @@ class Score:
 def _quick(model, batches, autocast, device):
     "The batches in a size that suits the device, and a function from images to logits: by C kernels if there are any"
     if not isinstance(batches, Batches): return batches, model
-    try: kernels = None if autocast else kernels_for(model, batches, batches.n)
+    try: kernels = None if autocast is not None else kernels_for(model, batches, batches.n)
     except Unfit: kernels = None
     if kernels: return batches.with_bs(512), partial(kernels.logits, flat_weights(model.parameters()))
     return batches.with_bs(64 if device.type == "cpu" else 4096), model
@@ -54,12 +55,12 @@ def evaluate(model: torch.nn.Module, # gives logits N×classes
     device, total, right, n = device_of(model), 0, 0, 0
     group, (batches, answer) = group_of(batches), _quick(model, batches, autocast, device)
     with evaluating(model), casting(device, autocast):
-        for xb, yb in batches:
+        for xb, yb in pairs(batches):
             xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
             if not n: check_scale(xb)
             logits = answer(xb)
-            if not n: check_logits(logits, getattr(batches, "y", yb), model)
-            total += F.cross_entropy(logits.float(), yb, reduction="sum")
+            if not n: check_logits(logits, check_targets(batches.y if isinstance(batches, Batches) else yb), model, len(xb))
+            total += F.cross_entropy(logits.float(), yb.long(), reduction="sum")
             right += (logits.argmax(1) == yb).sum()
             n += len(yb)
     total, right, n = group.sum(float(total), int(right), n)
@@ -82,7 +83,10 @@ def table(head: list, # titles
           align: str = "---:", # how columns are aligned, in Markdown
          ) -> str:
     "A table in Markdown"
-    def line(cells): return "| " + " | ".join(str(c).replace("|", r"\|") for c in cells) + " |"
+    head, rows = check_texts("head", head), [check_texts("one of rows", r) for r in check_items("rows", rows, "rows of texts")]
+    if any(len(r) != len(head) for r in rows): raise ValueError(f"the rows have {sorted({*map(len, rows)})} texts; expected {len(head)} in each, as in the head.")
+    if not isinstance(align, str): raise TypeError(f"align is {shown(align)}; expected a text, such as '---:'.")
+    def line(cells): return "| " + " | ".join(c.replace("|", r"\|") for c in cells) + " |"
     return "\n".join([line(head), "|" + "|".join([align] * len(head)) + "|", *map(line, rows)])
 
 class History:
@@ -90,7 +94,9 @@ class History:
     def __init__(self, epochs: Iterable[Epoch] = (), # rows
                  settings: dict | None = None, # of the run: plain values
                  made_with: dict | None = None): # versions, hardware and the step that was taken: plain values
-        self.epochs, self.settings, self.made_with = list(epochs), settings or {}, made_with or {}
+        self.epochs, self.settings, self.made_with = check_items("epochs", epochs, "Epoch"), check_named("settings", settings), check_named("made_with", made_with)
+        for e in self.epochs:
+            if not isinstance(e, Epoch): raise TypeError(f"one of epochs is {shown(e)}; expected an Epoch.")
     def __len__(self): return len(self.epochs)
     def __getitem__(self, i): return self.epochs[i]
     @property
@@ -112,12 +118,10 @@ class History:
         head, rows = self._table()
         return "\n".join("  ".join(v.rjust(len(h)) for v, h in zip(r, head)) for r in [head, *rows])
 
-    def plot(self, ax=None): # matplotlib axes to draw on; None: a new figure
+    def plot(self, ax: Any = None): # matplotlib axes to draw on; None: a new figure
         "Draw the accuracy after each epoch and return the figure"
-        from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
-        fig = ax.figure if ax else Figure(figsize=(6, 3.5), layout="constrained")
-        ax, lowest = ax or fig.subplots(), 0.8
+        (fig, ax), lowest = axes(ax, 6, 3.5), 0.8
         for label, name, style in [("training set", "train_accuracy", {"marker": "o", "color": "#0072B2"}),
                                    ("validation set", "valid_accuracy", {"marker": "s", "color": "#D55E00"})]:
             known = [(e.epoch, getattr(e, name)) for e in self.epochs if e.epoch and getattr(e, name) is not None]
@@ -140,7 +144,7 @@ class Measure:
     def after_epoch(self, loop: Loop) -> None:
         "Put the accuracies into the last row"
         if self.every is None or loop.epoch % self.every and loop.epoch < loop.n_epochs: return
-        found = [b and evaluate(loop.measured, b, loop.step.autocast).accuracy for b in (loop.train, loop.valid)]
+        found = [None if b is None else evaluate(loop.measured, b, loop.step.autocast).accuracy for b in (loop.train, loop.valid)]
         loop.history.epochs[-1] = replace(loop.history[-1], train_accuracy=found[0], valid_accuracy=found[1], seconds=loop.seconds())
 
 # %% ../nbs/05_training.ipynb #91cdf0f3
@@ -149,12 +153,12 @@ def fit(model: torch.nn.Module, # gives logits N×classes; it is trained in plac
         valid: Iterable | None = None, # batches on which to measure the accuracy after each epoch as well
         n_epochs: int = 5, # passes over `train`
         lr: float = 1e-3, # learning rate of Adam
-        opt=None, # an optimizer of the model's parameters, or a function that makes one of parameters and `lr`; None: Adam
+        opt: Any = None, # an optimizer of the model's parameters, or a function that makes one of parameters and `lr`; None: Adam
         device: str | torch.device | None = None, # where to train, and where the model stays; None: the accelerator if there is one
         callbacks: Iterable = (), # what else happens: `Measure`, `Progress`, `Schedule`, `Average`, `Checkpoint`, or your own
         step: Step | None = None): # how a batch becomes new weights; None: the fastest way that model and device allow
     "Train `model` and return its `History`; `FloatingPointError` if the loss becomes NaN or infinite"
-    callbacks = list(callbacks)
+    callbacks = check_items("callbacks", callbacks, "objects with methods such as after_epoch")
     callbacks += [kind() for kind in (Measure, Progress) if not any(isinstance(c, kind) for c in callbacks)]
     loop = Loop(model, train, valid, n_epochs, lr, opt, device, callbacks, step)
     with optimizer_for(model, opt, lr, loop.device) as ready, loop.at_end:
@@ -165,7 +169,7 @@ def fit(model: torch.nn.Module, # gives logits N×classes; it is trained in plac
             loop.begin_epoch()
             if loop.epoch:  # epoch 0 is the model as it is
                 loop.tell("before_epoch")
-                for xb, yb in loop.batches:
+                for xb, yb in pairs(loop.batches, "train"):
                     loop.batch += 1
                     loop.tell("before_batch")
                     xb, yb = loop.moved(xb, yb)
@@ -178,14 +182,18 @@ def fit(model: torch.nn.Module, # gives logits N×classes; it is trained in plac
 
 # %% ../nbs/05_training.ipynb #639be4a1
 def lr_range(model: torch.nn.Module, # any model; it is trained, so give a copy
-             batches: Iterable, # as many steps as there are batches
+             batches: Any, # as many steps as there are batches
              low: float = 1e-5, high: float = 1.) -> tuple[list, list]: # the first and the last learning rate
     "The learning rate of each step, and the loss before it, until the loss is four times the least"
+    check_model(model, data=True, trained=True)
+    check_batches(batches)
+    low, high = check_number("low", low, above=0, most=1e6), check_number("high", high, above=0, most=1e6)
     rates, losses, n = [], [], len(batches)
     opt = torch.optim.Adam(model.parameters(), lr=low)
-    for i, (xb, yb) in enumerate(batches):
+    step = EagerStep().bind(model, opt, batches)
+    for i, (xb, yb) in enumerate(pairs(batches)):
         opt.param_groups[0]["lr"] = low * (high / low) ** (i / max(1, n - 1))
-        loss = F.cross_entropy(model(xb), yb)
+        loss = step.loss(xb, yb)
         opt.zero_grad()
         loss.backward()
         opt.step()

@@ -9,13 +9,13 @@ __all__ = ['STRANGE', 'Reliability', 'reliability', 'with_temperature', 'fit_tem
 # %% ../nbs/06b_uncertainty.ipynb #71fe254b
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .checks import as_pixels, check_images, check_number, check_targets
+from .checks import as_pixels, axes, check_images, check_number, check_probs, check_style, check_targets, check_tensor
 from .evaluation import accuracy_interval, check_scored
 
 # %% ../nbs/06b_uncertainty.ipynb #331fefd5
@@ -32,16 +32,15 @@ class Reliability:
         gaps = (self.confidence - self.accuracy).abs().nan_to_num(0)
         return ((self.counts.double() @ gaps) / self.counts.sum()).item()
 
-    def plot(self, ax=None, label=None, colour="#0072B2", marker="o"):
+    def plot(self, ax: Any = None, label: str | None = None, colour: str | None = "#0072B2", marker: str | None = "o"):
         "Draw accuracy against confidence with Wilson intervals, and return the figure"
-        from matplotlib.figure import Figure
-        fig = ax.figure if ax else Figure(figsize=(4.2, 4), layout="constrained")
-        ax = ax or fig.subplots()
+        check_style(colour, marker)
+        fig, ax = axes(ax, 4.2, 4)
         some = self.counts > 0
         c, a = self.confidence[some].numpy(), self.accuracy[some].numpy()
         low, high = np.array([accuracy_interval(p, n) for p, n in zip(a.tolist(), self.counts[some].tolist())]).T
         if not ax.lines: ax.plot([0, 1], [0, 1], ":", color="0.4")
-        ax.errorbar(c, a, [np.maximum(0, a - low), np.maximum(0, high - a)], fmt=marker + "-", color=colour, capsize=3, label=label)
+        ax.errorbar(c, a, [np.maximum(0, a - low), np.maximum(0, high - a)], marker=marker, linestyle="-", color=colour, capsize=3, label=None if label is None else str(label))
         ax.set(xlabel="probability of the answer", ylabel="share of right answers", xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
         return fig
 
@@ -51,7 +50,7 @@ def reliability(probs: torch.Tensor, # probabilities N×classes, from `predict`
                ) -> Reliability:
     "How far the probabilities of the answers can be believed"
     probs, targets = check_scored(probs, targets)
-    n_bins = check_number("n_bins", n_bins, least=1, whole=True)
+    n_bins = check_number("n_bins", n_bins, least=1, most=10**6, whole=True)
     sure, answers = probs.double().max(1)
     bins = torch.bucketize(sure, torch.arange(1, n_bins) / n_bins)
     total = lambda v: torch.zeros(n_bins, dtype=torch.double).index_add(0, bins, v.double())
@@ -63,8 +62,7 @@ def with_temperature(probs: torch.Tensor, # probabilities N×classes
                      temperature: float, # above 1 less sure, below 1 surer
                     ) -> torch.Tensor: # probabilities N×classes
     "The probabilities had the logits been divided by `temperature`"
-    if not temperature > 0: raise ValueError(f"temperature is {temperature!r}; expected a positive number.")
-    probs = torch.as_tensor(probs)
+    probs, temperature = check_probs(probs), check_number("temperature", temperature, least=1e-6, most=1e6)
     return (_logs(probs) / temperature).softmax(1).to(probs.dtype)
 
 def _logs(probs): return probs.double().clamp(min=1e-45).log()  # a probability may have been rounded to 0
@@ -115,9 +113,9 @@ def mcnemar(targets: torch.Tensor, # true classes, N
             preds_b: torch.Tensor, # answers of the second, on the same samples
            ) -> McNemar:
     "McNemar's exact test of whether one of two models is better"
-    targets, a, b = [torch.as_tensor(t) for t in (targets, preds_a, preds_b)]
-    if not (targets.shape == a.shape == b.shape) or targets.ndim != 1 or not len(targets):
-        raise ValueError(f"targets are {tuple(targets.shape)}, answers {tuple(a.shape)} and {tuple(b.shape)}; "
+    targets, a, b = check_targets(targets), check_targets(preds_a, name="the first answers"), check_targets(preds_b, name="the second answers")
+    if not len(targets) == len(a) == len(b) or not len(targets):
+        raise ValueError(f"there are {len(targets):,} targets, and {len(a):,} and {len(b):,} answers; "
                          "expected one class for each sample in all three, and at least one sample.")
     b_count, c_count = [int(((p == targets) & (q != targets)).sum()) for p, q in ((a, b), (b, a))]
     n, k = b_count + c_count, min(b_count, c_count)
@@ -132,10 +130,11 @@ def disputed(probs: torch.Tensor, # probabilities of several models, M×N×class
              targets: torch.Tensor, # labels, N
             ) -> torch.Tensor: # indices of samples
     "Samples for which all models give the same answer and it is not the label, the surest first"
-    probs, targets = torch.as_tensor(probs), torch.as_tensor(targets)
-    if probs.ndim != 3 or probs.shape[1] != len(targets):
+    probs, targets = check_tensor(probs, "the probabilities", "M×N×classes"), check_targets(targets)
+    if probs.ndim != 3 or not len(probs) or not len(targets) or probs.shape[1] != len(targets):
         raise ValueError(f"probs are {tuple(probs.shape)} and there are {len(targets):,} targets; expected M×N×classes, "
                          "M of at least 1, N as many as targets. Stack what `predict` gives: torch.stack([...]).")
+    for p in probs: check_probs(p)
     answers = probs.argmax(2)
     found = ((answers == answers[0]).all(0) & (answers[0] != targets)).nonzero().flatten()
     return found[probs.mean(0).max(1)[0][found].argsort(descending=True, stable=True)]

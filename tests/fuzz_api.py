@@ -42,8 +42,8 @@ LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.Con
             **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run "
                             "playground.classic_run distributed.process_group".split(), "measures, trains for long or starts processes")}
 CHANGES = {"training.set_seed", "training.fit", "training.lr_range", "recipes.run_recipe", "evaluation.noisy", "model.SimpleCNN", "model.AllConvNet", "model.plain_cnn", "files.load_weights", "evaluation.covered",
-           "model.AllConvNet.forward", "steps.optimizer_for", "steps.FlatAdam", "exercises.ask", "recipes.Recipe.fit"}  # what a call of these that succeeds may change
-UNKNOWN = {"uncertainty.reliability", "evaluation.ConfusionMatrix.recall"}  # NaN where there is nothing to count, as documented
+           "model.AllConvNet.forward", "steps.optimizer_for", "steps.FlatAdam", "exercises.ask", "recipes.Recipe.fit"}  # what a call of these that succeeds may change; and one that ends in a FloatingPointError, since what was learned until then cannot be undone
+UNKNOWN = {"uncertainty.reliability", "evaluation.ConfusionMatrix.recall", "diagnosis.diagnose"}  # NaN where there is nothing to count, as documented; a diagnosis reports a loss that is not a number
 
 
 # What is good
@@ -102,10 +102,10 @@ GOOD = {
     "exercises.Numbers.fault": dict(self=lambda: Numbers("a size", (3,)), answer=chosen(3)), "exercises.Choice.fault": dict(self=lambda: Choice("one", {"a": "", "b": "no"}), answer=chosen("a")),
     "exercises.Trial.fault": dict(self=lambda: Trial("a", lambda a: ""), answer=chosen(3)), "exercises.ask": dict(number=chosen(1), kind=lambda: Numbers("a size", (3,)), answer=chosen(3)),
     "exercises.check": dict(number=chosen(1), answer=chosen(3)),
-    "files.regular": dict(path=at("a-idx")), "files.read_bytes": dict(path=at("a-idx")), "files.read_json": dict(path=at("a.json"), what=chosen("results")), "files.sha256_of": dict(path=at("a-idx")),
+    "files.as_path": dict(path=at("a-idx")), "files.regular": dict(path=at("a-idx")), "files.read_bytes": dict(path=at("a-idx")), "files.read_json": dict(path=at("a.json"), what=chosen("results")), "files.sha256_of": dict(path=at("a-idx")),
     "files.atomic_write": dict(path=at("new")), "files.check_writable": dict(path=at("new"), example=chosen("CNN.pt")), "files.sweep": dict(path=at("new")), "files.locked": dict(path=at("new")),
     "files.read_idx": dict(path=at("a-idx")), "files.write_idx": dict(path=at("b-idx"), a=lambda: x()[0, 0]), "files.read_mnist": dict(train=chosen(False), root=lambda: held()[3], n_classes=chosen(10)),
-    "files.unpack": dict(root=at("data")), "files.open_image": dict(path=at("digit.png")), "files.as_grey": dict(image=at("digit.png")), "files.read_tensors": dict(path=at("CNN.pt"), what=chosen("weights")),
+    "files.unpack": dict(root=at("data")), "files.open_image": dict(path=at("digit.png")), "files.beside": dict(path=at("CNN.pt"), suffix=chosen(".png")), "pictures.find_digits": dict(image=at("digit.png")), "pictures.one_digit": dict(image=at("digit.png")), "pictures.show_found": dict(image=at("digit.png")), "checks.check_scale": dict(x=x), "uncertainty.strangeness": dict(x=x, known=x), "files.read_tensors": dict(path=at("CNN.pt"), what=chosen("weights")),
     "files.write_tensors": dict(state=lambda: model().state_dict(), path=at("b.pt")), "files.on_cpu": dict(model=model), "files.check_state": dict(state=lambda: model().state_dict(), model=model, path=at("CNN.pt")),
     "files.save_weights": dict(model=model, path=at("b.pt")), "files.load_weights": dict(model=model, path=at("CNN.pt")),
     "interpretation.show_maps": dict(maps=lambda: floats()[:, 0]), "interpretation.activations": dict(model=model, x=floats, layer=chosen("conv2")),
@@ -164,6 +164,7 @@ OTHERS += [lambda: Batches(x(), y(), bs=1), lambda: Batches(floats(), y(), bs=4)
 
 
 FIXED = set("self name what hint asks note example test_bs transform".split())  # made by the package itself, or for messages
+FUNCTIONS = set("f distort opt factor augment loss_fn network test".split())  # in which the package calls what it is given
 FLAGS = set("train shuffle drop_last ceil_mode transposed folded any_order pin_memory resume".split())  # true or false, as Python has it
 LOW = {"checks": {"x", "y", "value", "model", "probs", "logits"}, "files": {"path", "root", "a", "image", "model", "state"},  # called by the package: only what comes from outside is odd
        "conv.per_dim": {"value"}, "conv.windows": {"kernel_size", "stride", "padding", "dilation"}, "checks.as_pixels": set(), "files.write_tensors": {"path"}, "data.Augment.positions": {"generator"}}
@@ -186,7 +187,19 @@ def odd(rng, name):
     if near and rng.random() < 0.7: return rng.choice(near)()
     kind = rng.choices([None, IMAGES, TARGETS, PROBS, MODELS, OTHERS], [8, 2, 1, 1, 2, 6])[0]
     value = number(rng) if kind is None else rng.choice(kind)()
+    if name in FUNCTIONS and callable(value) and not isinstance(value, nn.Module) and value not in (FlatAdam, torch.optim.Adam): value = Theirs(value)
     return 1 if name in ("n_epochs", "rounds") and isinstance(value, (int, np.integer)) and value > 9 else value  # it would do as it is told
+
+
+class Theirs:
+    "A function of a user's, which may raise its own errors, and keeps the last"
+    def __init__(self, f): self.f, self.raised = f, None
+    def __repr__(self): return repr(self.f)
+    def __call__(self, *args, **kwargs):
+        try: return self.f(*args, **kwargs)
+        except Exception as e:
+            self.raised = e
+            raise
 
 
 # Calls
@@ -271,9 +284,11 @@ def place(error):
 
 
 def theirs(error, given, wrong):
-    "Did an odd model fail in a layer of its own? Its error tells its author more than ours could"
-    model = any(isinstance(m, nn.Module) for n in wrong for m in (given[n] if isinstance(given[n], (list, tuple)) else [given[n]]))
-    return model and any(f.name == "_call_impl" for f in traceback.extract_tb(error.__traceback__))
+    "Did an odd model or function, or a layer that is not the package's, fail in itself? Its error tells its author more than ours could"
+    values = [m for n in wrong for m in (given[n] if isinstance(given[n], (list, tuple)) else [given[n]])]
+    if any(isinstance(v, Theirs) and v.raised is error for v in values): return True
+    called = [f.f_locals["self"] for f, _ in traceback.walk_tb(error.__traceback__) if f.f_code.co_name == "_call_impl"]  # the outermost model first
+    return bool(called) and (any(isinstance(v, nn.Module) for v in values) or not type(called[0]).__module__.startswith("mnist_cnn"))
 
 
 def told(given, wrong):
@@ -294,7 +309,7 @@ def call(i, seed=0):
     with warnings.catch_warnings(), open(os.devnull, "w") as null:
         warnings.simplefilter("ignore")
         given, wrong = arguments(name, rng)
-        what, before, answered = f"{name}({told(given, wrong)})", state(given), False
+        what, before, answered, stopped = f"{name}({told(given, wrong)})", state(given), False, False
         def late(*_): raise Late(f"no answer in {SECONDS} s")
         signal.signal(signal.SIGALRM, late)
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
@@ -305,14 +320,14 @@ def call(i, seed=0):
                 with answer: pass
             answered = True
         except Late as e: return name, "late", f"{what}: {e}"
-        except (Exception, SystemExit) as e: fault = None if isinstance(e, CLEAR) and ours(e) else e
+        except (Exception, SystemExit) as e: fault, stopped = None if isinstance(e, CLEAR) and ours(e) else e, isinstance(e, FloatingPointError)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             sys.stdout, sys.stderr = out, err
         if fault is not None and theirs(fault, given, wrong): return name, "the model's", None
         if fault is not None: return name, "deep", f"{what}: {type(fault).__name__}: {' '.join(str(fault).split())[:110]}  [{place(fault)}]"
         after = state(given)
-        changed = [k for k in before if before[k] != after[k] and not (answered and name in CHANGES)]
+        changed = [k for k in before if before[k] != after[k] and not ((answered or stopped) and name in CHANGES)]
         if changed: return name, "changed", f"{what}: {', '.join(changed)} changed"
         if answered and name not in UNKNOWN and has_nan(answer) and not any(map(has_nan, given.values())): return name, "NaN", f"{what}: the answer holds NaN"
         return name, "answered" if answered else "rejected", None

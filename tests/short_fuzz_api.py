@@ -6,7 +6,7 @@ import pytest
 import torch
 from fuzz_api import functions, fuzz, setups
 
-ROOMS = {"checks", "files", "playground", "summary"}  # in which no wrong call may go deep
+ROOMS = {"checks", "conv", "data", "files", "kernels", "model", "playground", "summary"}  # in which no wrong call may go deep
 
 
 def numbers(rooms, rounds):

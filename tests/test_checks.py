@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mnist_cnn.checks import as_pixels, chain, check_images, check_logits, check_model, check_number, check_probs, check_targets, shown
+from mnist_cnn.checks import (as_pixels, axes, chain, check_autocast, check_device, check_finite, check_function, check_generator, check_images, check_items, check_logits, check_model, check_number,
+                              check_pair, check_params, check_probs, check_style, check_targets, check_texts, pairs, shown)
 
 SHAPE = (2, 1, 3, 3)
 
@@ -162,3 +163,77 @@ def test_logits_for_each_class():
     logits = torch.ones(3, 10)
     assert check_logits(logits, torch.arange(3), nn.ReLU()) is logits is check_logits(logits, None, nn.ReLU())
     rejected(ValueError, "a target is 10, but ReLU has logits for the classes 0 to 9 only.", check_logits, logits, torch.tensor([0, 1, 10]), nn.ReLU())
+    rejected(ValueError, "ReLU gives 3 rows of logits for 6 images; expected one for each.", check_logits, logits, None, nn.ReLU(), 6)
+    soft = torch.softmax(torch.randn(3, 10), 1)
+    assert check_logits(logits, soft, nn.ReLU()) is logits
+    for targets in (soft[0, :3], torch.arange(3).int(), torch.arange(3)[:, None], torch.ones(3).bool()): rejected(ValueError, "the targets are ", check_logits, logits, targets, nn.ReLU())
+
+
+def test_models_that_hold_data():
+    model = nn.Linear(2, 2, device="meta")
+    assert check_model(model) is model
+    rejected(ValueError, "Linear is on the meta device", check_model, model, data=True)
+    rejected(ValueError, "ReLU gives NaN or infinite values", check_finite, torch.tensor([1., math.nan]), nn.ReLU())
+
+
+@pytest.mark.parametrize("values", ["abc", b"abc", {1: 2}, {1}, None, 3, torch.tensor(3), nn.ReLU(), object()], ids=lambda v: shown(v, 20))
+def test_lists(values):
+    assert check_items("x", (i for i in range(2)), "numbers") == [0, 1]
+    rejected(TypeError, "; expected a list of numbers.", check_items, "x", values, "numbers")
+
+
+def test_texts():
+    assert check_texts("titles", torch.tensor([7, 8, 9]), 2) == ["7", "8"] and check_texts("titles", (None, 1.5, "a")) == ["", "1.5", "a"]
+    rejected(ValueError, "titles holds 1 texts; expected 2, one for each.", check_texts, "titles", ["a"], 2)
+    rejected(TypeError, "titles is 'ab'; expected a list of texts.", check_texts, "titles", "ab", 2)
+
+
+def test_functions_generators_and_types():
+    rng = torch.Generator()
+    assert check_function("f", len, "len") is len and check_generator(rng) is rng and check_autocast(torch.bfloat16) is torch.bfloat16
+    rejected(TypeError, "f is 3; expected a function, such as len.", check_function, "f", 3, "len")
+    rejected(TypeError, "; expected a torch.Generator.", check_generator, np.random.default_rng())
+    for dtype in ("bfloat16", torch.int64, torch.complex64, torch.ones(2), 16): rejected(TypeError, "autocast is ", check_autocast, dtype)
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", 10**400, -1, None, True, SHAPE, torch.ones(2), nn.ReLU()], ids=lambda v: shown(v, 20))
+def test_devices(device):
+    assert check_device("cpu") == check_device(torch.device("cpu")) == torch.device("cpu")
+    rejected(ValueError, "expected a device that", check_device, device)
+
+
+X, Y = torch.ones(SHAPE), torch.arange(2)
+
+
+@pytest.mark.parametrize("pair, error", [
+    *[(p, TypeError) for p in ((X,), X, None, "xy", (X, [0, 1]), (X.numpy(), Y), (X.to_sparse(), Y), (X.to("meta"), Y), (X, torch.tensor(1)), {"x": X, "y": Y}, 3)], ((X, Y[:1]), ValueError)], ids=lambda v: shown(v, 20))
+def test_pairs(pair, error):
+    assert check_pair([X, Y]) == (X, Y) and len(list(pairs(iter([(X, Y)] * 2)))) == 2
+    rejected(error, "; expected ", check_pair, pair)
+    rejected(error, "one of valid ", list, pairs([(X, Y), pair], "valid"))
+
+
+def test_what_yields_no_batches():
+    for batches in (3, None, nn.ReLU(), torch.tensor(3)): rejected(TypeError, "expected batches (xb, yb)", list, pairs(batches))
+
+
+def test_parameters():
+    model = nn.Linear(2, 2)
+    assert [id(p) for p in check_params(model.parameters())] == [id(p) for p in model.parameters()]
+    for wrong in ([], "ab", 3, model, X, model.state_dict(), [X, None], [Y], [X.to_sparse()], nn.LazyLinear(2).parameters()): rejected(TypeError, "parameters, as model.parameters() gives them.", check_params, wrong)
+
+
+def test_drawings():
+    fig, ax = axes(None, 3, 2)
+    assert axes(ax, 9, 9) == (fig, ax) and tuple(fig.get_size_inches()) == (3, 2)
+    for wrong in (fig, 3, "ax", X): rejected(TypeError, "expected matplotlib's axes", axes, wrong, 3, 2)
+    check_style("#0072B2", "o"), check_style(None, "s")
+    for colour in ("no color", 3, X, []): rejected(ValueError, "colour is ", check_style, colour, "o")
+    for marker in ("no marker", X, {}): rejected(ValueError, "marker is ", check_style, "red", marker)
+
+
+@pytest.mark.parametrize("x, more, error, says", [
+    (X.byte(), dict(floats=True), TypeError, "x.float() / 255"), (X[:0], dict(least=1), ValueError, "expected at least 1, with pixels."), (X[:, :, :0], dict(least=1), ValueError, "with pixels"),
+    (X[:1], dict(least=2), ValueError, "expected at least 2")], ids=str)
+def test_images_for_more(x, more, error, says):
+    rejected(error, says, check_images, x, **more)

@@ -58,7 +58,7 @@ def test_find(bad):
     with pytest.raises(ValueError, match=f'{next(iter(bad))}|3 dimensions'): find_conv(**dict(in_size=(28, 28), out_size=14) | bad)
 
 
-@pytest.mark.parametrize('bad', [dict(in_size=28.), dict(out_size='14'), dict(kernel_size='3'), dict(padding=None)])
+@pytest.mark.parametrize('bad', [dict(in_size=28.), dict(out_size='14'), dict(kernel_size='3'), dict(padding=None), dict(padding=torch.tensor(True))])
 def test_find_type(bad):
     with pytest.raises(TypeError, match=next(iter(bad))): find_conv(**dict(in_size=28, out_size=14) | bad)
 
@@ -70,7 +70,7 @@ def test_field(bad):
     with pytest.raises(ValueError): receptive_field(bad)
 
 
-@pytest.mark.parametrize('bad', [[3], (3, 1, 1), dict(kernel_size=3), 'conv', [None], [nn.Conv2d], 3, None])
+@pytest.mark.parametrize('bad', [[3], (3, 1, 1), dict(kernel_size=3), 'conv', [None], [nn.Conv2d], 3, None, torch.tensor(3)])
 def test_field_type(bad):
     with pytest.raises(TypeError, match='is not a layer'): receptive_field(bad)
 

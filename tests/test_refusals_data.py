@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_cnn.data import Augment, Batches, dataloaders, load_tensors, mnist, prepare_image, show_digits
+from mnist_cnn.data import Augment, Batches, dataloaders, load_tensors, mnist, prepare_image, show_digits, to_tensor
 from mnist_cnn.files import atomic_write, read_idx, write_idx
 
 x, y = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8), torch.arange(8)
@@ -89,7 +89,8 @@ def test_half_written(tmp_path):
     (dict(share=('a', 'b')), ValueError, 'share is'), (dict(std=math.nan), ValueError, 'std is nan'), (dict(std=0), ValueError, 'std is 0'),
     (dict(mean='0'), TypeError, "mean is '0'"), (dict(bs=0), ValueError, 'bs is 0'), (dict(bs=2.5), ValueError, 'bs is 2.5; expected a whole number'),
     (dict(bs=16.), ValueError, 'bs is 16.0; expected a whole number'), (dict(bs=True), (TypeError, ValueError), 'bs is True'), (dict(bs='16'), TypeError, "bs is '16'"),
-    (dict(bs=16, drop_last=True), ValueError, 'no batch of 16'), (dict(augment='abc'), TypeError, "augment is 'abc'"), (dict(augment=True), TypeError, 'augment is True')])
+    (dict(bs=16, drop_last=True), ValueError, 'no batch of 16'), (dict(augment='abc'), TypeError, "augment is 'abc'"), (dict(augment=True), TypeError, 'augment is True'),
+    (dict(device='gpu'), ValueError, "device is 'gpu', which cannot be used here"), (dict(device='meta'), ValueError, 'holds no data'), (dict(device=Batches), ValueError, 'device is')])
 def test_batches(given, error, says):
     with pytest.raises(error) as raised: Batches(**{'x': x, 'y': y, **given})
     assert says in str(raised.value)
@@ -117,17 +118,29 @@ def test_augment(given, says):
     with pytest.raises((TypeError, ValueError), match=says): Augment(**given)
 
 
-@pytest.mark.parametrize('images, generator, says', [(x[0], torch.Generator(), 'N×C×H×W'), (x.long(), torch.Generator(), 'int64'), (x, None, 'generator is None')])
+@pytest.mark.parametrize('images, generator, says', [(x[0], torch.Generator(), 'N×C×H×W'), (x.long(), torch.Generator(), 'int64'), (x, None, 'generator is None'),
+                                                     (x[..., :1], torch.Generator(), '28×1; expected at least 2 pixels')])
 def test_augment_images(images, generator, says):
     with pytest.raises((TypeError, ValueError)) as raised: Augment()(images, generator)
     assert says in str(raised.value)
 
 
 @pytest.mark.parametrize('given, says', [(dict(x=x[0, 0, 0]), 'the images are uint8 (28,)'), (dict(x=x * 1j), 'complex64'),
-                                         (dict(x=x, n_cols=0), 'n_cols is 0'), (dict(x=x, size=0), 'size is 0')])
+                                         (dict(x=x, n_cols=0), 'n_cols is 0'), (dict(x=x, size=0), 'size is 0'), (dict(x='digits'), "the images are 'digits'"),
+                                         (dict(x=x, titles=['a']), 'titles holds 1 texts; expected 8'), (dict(x=x, titles='abc'), "titles is 'abc'"), (dict(x=x, size=1e300), 'size is 1e+300')])
 def test_show_digits(given, says):
-    with pytest.raises(ValueError) as raised: show_digits(**given)
+    with pytest.raises((TypeError, ValueError)) as raised: show_digits(**given)
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize('image', [3, None, x, np.zeros((1, 1, 2, 2)), np.array(['ink'])], ids=lambda v: type(v).__name__)
+def test_to_tensor(image):
+    with pytest.raises(TypeError, match='expected a PIL image'): to_tensor(image)
+
+
+@pytest.mark.parametrize('given, says', [(dict(x='digits'), 'the images are'), (dict(x=x.to_sparse()), 'sparse'), (dict(x=x, generator=3), 'generator is 3')])
+def test_pixels(given, says):
+    with pytest.raises(TypeError, match=says): Batches(x, y, augment=Augment()).pixels(**given)
 
 
 @pytest.mark.parametrize('image, says', [

@@ -39,6 +39,13 @@ def test_unfit_images(shape):
     with pytest.raises(Unfit): plan(SimpleCNN(), shape)
 
 
+@pytest.mark.parametrize("call", [
+    lambda: plan(SimpleCNN(), 28), lambda: plan(SimpleCNN(), "abc"), lambda: plan(SimpleCNN(), (1, 28., 28)), lambda: plan(3), lambda: fused(SimpleCNN(), max_bs=1.5), lambda: fused(SimpleCNN(), max_bs="16"),
+    lambda: fused(SimpleCNN(), max_bs=torch.ones(3)), lambda: flat_weights(3), lambda: flat_weights([]), lambda: flat_weights("ab"), lambda: flat_weights([None]), lambda: flat_weights(SimpleCNN())])
+def test_what_is_no_shape_size_or_parameter(call):
+    with pytest.raises((TypeError, ValueError), match="expected"): call()
+
+
 @pytest.mark.parametrize("convs, sizes, bs", [
     ([(1, 16, 3, 1, 28, 28)], [3136, 10], 10**8), ([(1, 16, 3, 1, 28, 28)], [3136, 10], 2**31), ([(1, 16, 3, 1, 28, 28)], [3136, 10], 0),
     ([(1, 16, 3, 1, 2600, 2600)], [27040000, 10], 16), ([(1, 1024, 3, 1, 28, 28)], [200704, 10], 16), ([(1, 16, 3, 1, 28, 28)], [2**20, 2**20, 10], 16)])

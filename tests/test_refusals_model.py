@@ -1,9 +1,11 @@
 "What the networks reject, and the advice that they give."
+import numpy as np
 import pytest
 import torch
+from torch import nn
 from fastcore.test import test_close as close
 
-from mnist_cnn.model import AllConvNet, SimpleCNN, plain_cnn
+from mnist_cnn.model import AllConvNet, SimpleCNN, n_params, plain_cnn
 
 x = torch.rand(3, 1, 28, 28)
 SHAPES = [
@@ -23,13 +25,36 @@ def test_images_for_all_conv(bad):
     with pytest.raises(ValueError, match='AllConvNet takes a float batch'): AllConvNet()(bad)
 
 
+@pytest.mark.parametrize('network', [SimpleCNN, AllConvNet])
+@pytest.mark.parametrize('bad, says', [
+    ('digits', "is given 'digits'. To fix it, make it an ordinary tensor."), (None, 'is given None'), (x.numpy(), 'ordinary tensor'), (np.array(['a']), 'ordinary tensor'), (x.to_sparse(), 'ordinary tensor'),
+    (torch.nested.nested_tensor([x[0]]), 'ordinary tensor'), (x.double(), 'x.to(torch.float32)'), (x.half(), 'x.to(torch.float32)'), (x.to(torch.float8_e5m2), 'x.to(torch.float32)'),
+    (x.to('meta'), "x.to('cpu')"), (x * 1j, 'floats in [0, 1]')], ids=lambda v: str(v)[:20])
+def test_what_the_weights_do_not_take(network, bad, says):
+    "Another type, another device, and what is no tensor"
+    with pytest.raises(ValueError, match='takes a float batch') as error: network()(bad)
+    assert says in str(error.value)
+
+
+def test_types_of_weights():
+    "A network in another type takes images of that type; under autocast, any floats"
+    assert SimpleCNN().double()(x.double()).dtype == torch.float64
+    with torch.autocast('cpu', torch.bfloat16): assert SimpleCNN()(x.bfloat16()).dtype == torch.bfloat16
+    with pytest.raises(ValueError, match=r'x.to\(torch.float16\)'): AllConvNet().half()(x)
+
+
+@pytest.mark.parametrize('bad, says', [(3, 'is not a model'), (SimpleCNN, 'is a class'), (nn.LazyLinear(2), 'lazy')])
+def test_parameters_of_what_is_no_model(bad, says):
+    with pytest.raises((TypeError, ValueError), match=says): n_params(bad)
+
+
 @pytest.mark.parametrize('network', [SimpleCNN, AllConvNet, lambda n: plain_cnn((8,), n)])
-@pytest.mark.parametrize('bad', [0, -1, 2.5, 2.0, True, '10', 'ten', None])
+@pytest.mark.parametrize('bad', [0, -1, 2.5, 2.0, True, '10', 'ten', None, 2**31, 10**400])
 def test_classes(network, bad):
     with pytest.raises((ValueError, TypeError), match='n_classes'): network(bad)
 
 
-@pytest.mark.parametrize('bad', [(), 8, (8, 0), ('8',), (True,)])
+@pytest.mark.parametrize('bad', [(), 8, (8, 0), ('8',), (True,), (2**31,)])
 def test_channels(bad):
     with pytest.raises((ValueError, TypeError), match='channels'): plain_cnn(bad)
 

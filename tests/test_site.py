@@ -44,7 +44,7 @@ def colour(tab): return tab.evaluate('getComputedStyle(document.body).background
 def load_pictures(tab):
     "Load the pictures that wait for the reader to come near."
     tab.evaluate('document.querySelectorAll("img").forEach(i => i.loading = "eager")')
-    tab.wait_for_load_state('networkidle')
+    tab.wait_for_function('[...document.images].every(i => i.complete)')
 
 
 def tab_to(tab, selector):
@@ -60,7 +60,7 @@ def tab_to(tab, selector):
 def test_page(tab, page, width):
     "A page loads whole, from this host alone, and does not scroll sideways."
     tab.set_viewport_size({'width': width, 'height': 800})
-    response = tab.goto(f'/{page}.html', wait_until='networkidle')
+    response = tab.goto(f'/{page}.html')
     load_pictures(tab)
     assert response.status == 200
     assert tab.faults == []

@@ -103,7 +103,7 @@ def half_folded(p): write(p/'nbs/04_fold.ipynb', cell('code', '#| code-fold: tru
     [(stale_module, 'mnist_cnn/conv.py', 'nbdev-export'), (stale_index, 'mnist_cnn/_modidx.py', 'nbdev-export'),
      (stale_readme, 'README.md', 'python tools/readme.py'), (unclean, 'nbs/01_conv.ipynb', 'nbdev-clean'),
      (orphan, 'mnist_cnn/old.py', 'git rm mnist_cnn/old.py'),
-     (import_amid, 'nbs/03_mixed.ipynb', 'give the import a cell of its own'),
+     (import_amid, 'nbs/03_mixed.ipynb', 'a separate cell for the import'),
      (half_folded, 'nbs/04_fold.ipynb', 'python tools/fold.py'),
      (error, 'nbs/01_error.ipynb', 'nbdev-test nbs/01_error.ipynb --save'),
      (no_outputs, 'nbs/02_bare.ipynb', 'nbdev-test nbs/02_bare.ipynb --save')]], ids=['changed', 'all-else'])
@@ -115,7 +115,7 @@ def test_out_of_step(project, faults):
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if line.startswith('fault: ')]
     for _, file, command in faults:
-        assert any(s.startswith(f'fault: {file} ') and 'mend it: ' in s and s.endswith(command) for s in said), done.stderr
+        assert any(s.startswith(f'fault: {file} ') and 'fix it with: ' in s and s.endswith(command) for s in said), done.stderr
     assert state(project) == before
 
 

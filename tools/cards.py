@@ -1,7 +1,7 @@
-"""Make the trained weights that the package brings: `python tools/cards.py`, after `mnist-cnn study … --save runs --json results/recipes.json`.
+"""Make the pretrained weights that come with the package: `python tools/cards.py`, after `mnist-cnn study … --save runs --json results/recipes.json`.
 
 The first seed's weights of the recipes `best` and `large`, from runs/, become `mnist_cnn/weights/SimpleCNN.safetensors` and
-`AllConvNet.safetensors`, each with a card out of what was measured; their checksums go into SHA256SUMS.
+`AllConvNet.safetensors`, each with a card that states what was measured. Their checksums go into SHA256SUMS.
 """
 import hashlib, json, sys
 from pathlib import Path
@@ -20,7 +20,7 @@ from mnist_cnn.recipes import recipes
 FOLDER, SEED = ROOT/'mnist_cnn'/'weights', 0
 CARD = """# {name}.safetensors
 
-{name} (`mnist_cnn.model`, {n_params:,} parameters), read by `{name}.pretrained()`. Made by
+{name} (`mnist_cnn.model`, {n_params:,} parameters), loaded by `{name}.pretrained()`. Made with
 
 ```sh
 {command}
@@ -29,27 +29,27 @@ python tools/cards.py
 
 | | |
 |---|---|
-| Data | MNIST's 60,000 training digits (`mnist_cnn/mnist/SOURCE.md`), pixels in [0, 1], changed at random in each epoch |
-| Recipe | `{recipe}` of `mnist_cnn.training`: {settings} |
-| Seed | {seed}, settled before any run: not the best of several |
+| Data | MNIST's 60,000 training digits (`mnist_cnn/mnist/SOURCE.md`), pixels in [0, 1], augmented in each epoch |
+| Recipe | `{recipe}` of `mnist_cnn.recipes`: {settings} |
+| Seed | {seed}, fixed before any run and not chosen as the best of several |
 | Made with | Python {python}, torch {torch}, on {processor}, {threads} thread(s); {date} |
 | Time | {minutes:.0f} minutes of one processor core |
 | Test accuracy | **{test:.2%}** of {n:,} digits; 95% interval (Wilson) {low:.2%} to {high:.2%} |
-| The recipe's | {spread} |
+| Test accuracy of the recipe | {spread} |
 | SHA-256 | `{sha256}` |
 
 {validation}
 
-**Limits.** It has seen digits alone: to a letter, a scribble or an empty page it gives a digit too, often with a high probability. It
-expects images prepared as MNIST's are (`mnist_cnn.data.prepare_image`): white on black, scaled into 20×20, centred by mass in 28×28.
-Digits written in other ways than those of the writers of the United States who made MNIST (a 1 with a long flag, a 7 with a bar) it reads
-less well. Its probabilities have not been calibrated. It is made for teaching, not for reading cheques.
+**Limits.** The network was trained on digits only. It classifies a letter, a scribble or an empty page as a digit too, often with a high probability.
+It expects images prepared like MNIST's (`mnist_cnn.data.prepare_image`): white on black, scaled into 20×20, centered by mass in 28×28.
+MNIST was written by people in the United States. The network is less accurate on digits written in other ways (a 1 with a long flag, a 7 with a bar).
+Its probabilities have not been calibrated. It is made for teaching, not for reading checks.
 """
-VALIDATION = """The recipe was chosen by trials on the first 50,000 training digits, measured on the last 10,000. Then it was trained anew on all
-60,000, once for each seed, and the test set was read once at the end of each of these runs. Nothing was changed afterwards."""
+VALIDATION = """The recipe was chosen in trials that trained on the first 50,000 training digits and measured on the last 10,000. The network was then trained from scratch on all
+60,000, once for each seed, and the test set was used once, at the end of each of these runs. Nothing was changed afterward."""
 EARLIER = """
 
-Earlier forms of this recipe had been measured on the test set before and fell short of its aim: {}. What came next was decided by trials on
+Earlier versions of this recipe had been measured on the test set and fell short of its goal: {}. All later changes were decided by trials on
 the validation digits."""
 
 
@@ -67,7 +67,7 @@ def main():
         low, high = accuracy_interval(measured, run['n'])
         seeds = [r['seed'] for r in entry['runs']]
         spread = f'{entry["mean"]:.3%} ± {entry["sd"]:.3%}, mean and standard deviation over {len(seeds)} seeds ({", ".join(map(str, seeds))})' \
-            if len(seeds) > 1 else 'one run only (n = 1): how much seeds differ has not been measured'
+            if len(seeds) > 1 else 'one run only (n = 1), so the spread over seeds has not been measured'
         earlier = '; '.join(f'{e["parameters"]:,} parameters, {e["settings"]["n_epochs"]} epochs, {e["mean"]:.3%} (n = {e["n"]})'
                             for e in found['earlier'].get(recipe, []))
         card = CARD.format(

@@ -1,7 +1,7 @@
 """Build the website: `python tools/docs.py`, and look at it: `python tools/docs.py --serve`.
 
 Uses Quarto if it is installed, else smalldocs. Ends with status 1, and a line for each fault, if the renderer
-warns or if the built site has a broken link, loads anything from elsewhere or holds maths that was not rendered.
+warns or if the built site has a broken link, loads anything from another host, or contains math that was not rendered.
 """
 import argparse, functools, gzip, http.server, importlib.metadata, io, os, shutil, sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def build(out, renderer=None, n_workers=None):
     n_workers = min(os.cpu_count(), 4) if n_workers is None else n_workers
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # each worker imports torch; its threads would fight
     print(f'building {shown(out)} with {renderer}', flush=True)
-    if not installed(): print("note: names in backticks stay plain until the package is installed: pip install -e '.[dev]'")
+    if not installed(): print("note: names in backticks do not become links until the package is installed: pip install -e '.[dev]'")
     try: warnings = {'quarto': render_quarto, 'smalldocs': render_smalldocs}[renderer](out, n_workers)
     except Exception as e: return [f'{type(e).__name__}: {e}']  # from a notebook whose page nbdev prepared, or the renderer
     for page in out.rglob('*.html'): lighten(page)
@@ -73,7 +73,7 @@ def main():
     for f in faults: print(f'fault: {f}', file=sys.stderr)
     if a.serve and out.is_dir():
         try: server = serve(out, a.port)
-        except OSError as e: sys.exit(f'cannot serve on port {a.port} ({e.strerror}); choose another: --port 0 takes a free one')
+        except OSError as e: sys.exit(f'cannot serve on port {a.port} ({e.strerror}); choose another port (--port 0 takes a free one)')
         print(f'serving {shown(out)} at http://127.0.0.1:{server.server_port}/ (stop with Ctrl-C)', flush=True)
         try: server.serve_forever()
         except KeyboardInterrupt: server.server_close()

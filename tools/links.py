@@ -1,4 +1,4 @@
-"""Look over a built website, whoever rendered it: broken links and anchors, foreign loads, maths left as TeX."""
+"""Check a built website, whichever renderer made it, for broken links and anchors, files from other hosts, and math left as TeX."""
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
@@ -51,12 +51,12 @@ def foreign(ref):
 def site_faults(site):
     "A line for each fault of the site in the folder `site`."
     pages = {p.relative_to(site).as_posix(): Page(p.read_text(encoding='utf-8')) for p in sorted(site.rglob('*.html'))}
-    if not pages: return [f'{site} holds no page']
+    if not pages: return [f'{site} contains no page']
     faults = []
     for name, page in pages.items():
         faults += [f'{name}: loads {ref} from another host' for ref in page.loads if foreign(ref)]
         faults += [f'{name}: {why}' for ref in dict.fromkeys(page.links + page.loads) if (why := broken(ref, name, site, pages))]
-        faults += [f'{name}: maths left as TeX: {" ".join(t.split())[:80]}' for t in page.prose if TEX.search(t)]
+        faults += [f'{name}: math left as TeX: {" ".join(t.split())[:80]}' for t in page.prose if TEX.search(t)]
     for css in sorted(site.rglob('*.css')):
         name = css.relative_to(site).as_posix()
         for ref in css_refs(css.read_text(encoding='utf-8')):
@@ -69,7 +69,7 @@ def broken(ref, name, site, pages):
     "Why a reference on the page or stylesheet `name` leads nowhere, or None."
     to = urlsplit(ref)
     if to.scheme or to.netloc or not (to.path or to.fragment): return None
-    if to.path.startswith('/'): return f'link to {ref} starts at the root of the host; make it relative'
+    if to.path.startswith('/'): return f'link to {ref} starts at the root of the host, make it relative'
     path = unquote(urljoin(name, to.path)) if to.path else name
     if path.startswith('..') or '/../' in path: return f'link to {ref} leaves the site'
     target = site/path

@@ -1,4 +1,4 @@
-"""How long the lessons are, and how large the code: `python tools/measure.py --site _docs` prints a table, and ends with status 1 where a bound is exceeded.
+"""Measure the length of the lessons and the size of the code: `python tools/measure.py --site _docs` prints a table, and ends with status 1 if a limit is exceeded.
 
 Words are those of a lesson's text cells; screens are the height of its built page, 1280 pixels wide, over 900. Without `--site` there are no screens.
 """
@@ -12,8 +12,8 @@ BOUNDS = {'cells before a network is trained': 25, 'words of a lesson': 2500, 's
 
 
 def lessons():
-    "Name and cells of each notebook of Part I, in reading order."
-    return [(f.stem, json.loads(f.read_text(encoding='utf-8'))['cells']) for f in sorted((ROOT/'nbs').glob('0*_*.ipynb')) + sorted((ROOT/'nbs').glob('1*_*.ipynb'))]
+    "Name and cells of each chapter of Part I, in reading order; the glossary, which is for looking things up, is none."
+    return [(f.stem, json.loads(f.read_text(encoding='utf-8'))['cells']) for f in sorted((ROOT/'nbs').glob('[01]*.ipynb')) if f.stem != '11_glossary']
 
 
 def sources(cells, kind): return [''.join(c['source']) for c in cells if c['cell_type'] == kind]
@@ -78,14 +78,14 @@ def measured(site=None):
 
 
 def main():
-    p = argparse.ArgumentParser(description='Measure the lessons and the code against their bounds.')
-    p.add_argument('--site', type=Path, help='folder of the built site, for the screens')
+    p = argparse.ArgumentParser(description='Measure the lessons and the code against their limits.')
+    p.add_argument('--site', type=Path, help='folder of the built site, needed to count the screens')
     rows = measured(p.parse_args().site)
     over = [(what, where, n) for what, where, n in rows if n > BOUNDS[what]]
     for what, most in BOUNDS.items():
         found = [(n, where) for w, where, n in rows if w == what]
         if found: print(f'{what:36} at most {most:5,}   largest {max(found)[0]:7,} ({max(found)[1]})')
-    for what, where, n in over: print(f'too much: {where}: {n:,} {what}; at most {BOUNDS[what]:,}', file=sys.stderr)
+    for what, where, n in over: print(f'over the limit: {where}: {n:,} {what}, at most {BOUNDS[what]:,}', file=sys.stderr)
     sys.exit(bool(over))
 
 

@@ -1,4 +1,4 @@
-"""Take a picture of every page of the built site, wide and narrow, light and dark: `python tools/shots.py OUT`."""
+"""Take screenshots of every page of the built site, wide and narrow, light and dark: `python tools/shots.py OUT`."""
 import argparse, itertools, shutil, sys, threading
 from pathlib import Path
 
@@ -21,14 +21,14 @@ def launch(playwright, *more):
 
 def main():
     from playwright.sync_api import sync_playwright
-    p = argparse.ArgumentParser(description='Take a picture of every page of the built site.')
-    p.add_argument('out', type=Path, help='folder for the pictures')
+    p = argparse.ArgumentParser(description='Take screenshots of every page of the built site.')
+    p.add_argument('out', type=Path, help='folder for the screenshots')
     p.add_argument('--site', type=Path, default=ROOT/'_docs', help='the built site (default: _docs)')
     p.add_argument('--page', help='only this page, such as conv')
     a = p.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     pages = sorted(f.stem for f in a.site.glob(f'{a.page or "*"}.html'))
-    if not pages: sys.exit(f'no page in {a.site}; build it first: python tools/docs.py')
+    if not pages: sys.exit(f'no page in {a.site}; build the site first: python tools/docs.py')
     with serve(a.site) as server, sync_playwright() as pw:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = launch(pw)
@@ -42,7 +42,7 @@ def main():
             tab.close()
         browser.close()
         server.shutdown()
-    print(f'{4 * len(pages)} pictures in {a.out}')
+    print(f'{4 * len(pages)} screenshots in {a.out}')
 
 
 if __name__ == '__main__': main()

@@ -1,6 +1,6 @@
 """Try networks and augmentations for the recipe `large`: `python tools/trials.py NAME…` trains each on the first 50,000 training digits,
-measures it on the last 10,000 and adds it to results/trials.json. The test set is not read. Some ten minutes of one core each;
-`unpadded-long` twenty-five.
+measures it on the last 10,000 and adds it to results/trials.json. The test set is not used. Each takes about ten minutes of one core,
+and `unpadded-long` about twenty-five.
 """
 import json, sys
 from dataclasses import asdict, astuple, dataclass, replace
@@ -93,7 +93,7 @@ def main():
             note=None, seed=SEED, validation_accuracy=run.accuracy, validation_loss=loss, processor_seconds=run.processor_seconds,
             date=f'{date.today()}') | {'made_with': hardware()}]
         with atomic_write(RESULTS) as f: f.write(json.dumps(found, indent=1).encode())
-        print(f'{name}: {run.accuracy:.2%} of the validation digits, loss {loss:.4f}, {run.processor_seconds/60:.1f} minutes of one core', flush=True)
+        print(f'{name}: {run.accuracy:.2%} validation accuracy, loss {loss:.4f}, {run.processor_seconds/60:.1f} minutes of one core', flush=True)
 
 
 if __name__ == '__main__': main()

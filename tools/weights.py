@@ -1,6 +1,6 @@
-"""Make the weights that come with the package: `python tools/weights.py` does the classic run and keeps what it was after each epoch.
+"""Make the weights that come with the package: `python tools/weights.py` does the classic run and keeps the weights of each epoch.
 
-Writes `mnist_cnn/weights/classic.pt` and the README.md beside it, out of what it measured.
+Writes `mnist_cnn/weights/classic.pt`, and next to it a README.md with what it measured.
 """
 import platform, sys
 from importlib.metadata import version
@@ -21,8 +21,8 @@ SEED, N_EPOCHS, BS, LR = 42, 5, 16, 1e-3
 FOLDER = ROOT/'mnist_cnn'/'weights'
 CARD = """# classic.pt: the weights of the classic run
 
-SimpleCNN (`mnist_cnn.model`, {n_params:,} parameters) as it was before training and after each of {n_epochs} epochs. Made by
-`python tools/weights.py`, which writes this page too; read by `mnist_cnn.playground.classic_run`.
+SimpleCNN (`mnist_cnn.model`, {n_params:,} parameters) before training and after each of {n_epochs} epochs. Made by
+`python tools/weights.py`, which also writes this page. Loaded by `mnist_cnn.playground.classic_run`.
 
 | | |
 |---|---|
@@ -37,12 +37,12 @@ SimpleCNN (`mnist_cnn.model`, {n_params:,} parameters) as it was before training
 |---|---|---|
 {rows}
 
-Accuracies are of the weights as they are kept. No choice was made by the test set: recipe and number of epochs are the tutorial's.
+The accuracies are those of the weights as stored. No choice was made with the test set. The recipe and the number of epochs are the tutorial's.
 
-**Limits.** It has seen digits alone: to a letter, a scribble or an empty page it gives a digit too, often with a high probability. It
-expects images prepared as MNIST's are (`mnist_cnn.data.prepare_image`): white on black, scaled into 20×20, centred by mass in 28×28.
-Digits written in other ways than those of the writers of the United States who made MNIST (a 1 with a long flag, a 7 with a bar) it reads
-less well. Its probabilities have not been calibrated. It is made for teaching, not for reading cheques.
+**Limits.** The network was trained on digits only. It classifies a letter, a scribble or an empty page as a digit too, often with a high probability.
+It expects images prepared like MNIST's (`mnist_cnn.data.prepare_image`): white on black, scaled into 20×20, centered by mass in 28×28.
+MNIST was written by people in the United States. The network is less accurate on digits written in other ways (a 1 with a long flag, a 7 with a bar).
+Its probabilities have not been calibrated. It is made for teaching, not for reading checks.
 """
 
 
@@ -52,8 +52,10 @@ def main():
     train, test = Batches(x, y, bs=BS, shuffle=True), Batches(*load_tensors(train=False), bs=32)
     set_seed(SEED)
     model, states = SimpleCNN(), []
-    def keep(row): states.append({k: v.detach().clone().contiguous() for k, v in model.state_dict().items()})
-    fit(model, train, n_epochs=N_EPOCHS, lr=LR, device='cpu', on_epoch=keep)
+    class Keep:
+        "A callback that keeps the weights of each epoch."
+        def after_epoch(self, loop): states.append({k: v.detach().clone().contiguous() for k, v in loop.model.state_dict().items()})
+    fit(model, train, n_epochs=N_EPOCHS, lr=LR, device='cpu', callbacks=[Keep()])
 
     run = []
     for i, state in enumerate(states):
