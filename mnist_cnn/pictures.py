@@ -101,6 +101,7 @@ def _grey(a):
     "One value for each pixel: its brightness, or, where that says less, the mixture of colors that varies most"
     if a.shape[2] == 1: return a[..., 0]
     grey = np.round(a @ np.array([19595, 38470, 7471]) / 65536 * 255) / 255  # as Pillow weighs them
+    if np.ptp(a.reshape(-1, 3), axis=0).max() < 0.1: return grey
     flat = a.reshape(-1, 3)
     some = flat[::max(1, len(flat) // 20_000)]
     weights = np.linalg.eigh(np.cov(some.T) + 1e-9 * np.eye(3))[1][:, -1]
@@ -334,7 +335,7 @@ def _in_local(grey, dark):
     sure = _contrast(main, grey, labels) * (1 if dark else -1)
     kept = ndimage.binary_dilation(np.isin(labels, [i for d in digits for i in d.labels]), iterations=max(1, round(min(ink.shape) / 200)))
     near = ndimage.grey_dilation(labels, (5, 5))
-    return sure, digits if sure > 0.06 else [], np.where(kept, np.clip((ink / main.ink - 0.25) / 0.55, 0, 1), 0), np.where(labels == 0, near * kept, labels)
+    return sure, digits if sure > (0.25 if main.edge else 0.06) else [], np.where(kept, np.clip((ink / main.ink - 0.25) / 0.55, 0, 1), 0), np.where(labels == 0, near * kept, labels)
 
 def _inside(a, b):
     "Does a region lie within the box of another?"
