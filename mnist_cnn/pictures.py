@@ -119,7 +119,7 @@ def _flat_ink(a):
     if ink.max() < 0.1: return np.zeros_like(a)
     if (np.abs(edge - paper) > 0.02).mean() > (0.05 if max(a.shape) > SMALL else 0.3): return None
     ink = ink / ink.max()
-    near = ndimage.binary_dilation(ink >= 0.3, np.ones((3, 3)), max(2, round(max(a.shape) / 100)))
+    near = ndimage.binary_dilation(ink >= 0.3, np.ones((3, 3)), max(2, round(0.045 * max(a.shape))))
     if max(a.shape) > SMALL and ((np.abs(ink) > 0.04) & ~near).mean() > 0.003: return None  # a clean page is empty but for strokes and their edges
     if max(a.shape) <= TINY: return np.clip((ink - 0.02) / 0.6, 0, 1)  # strokes are thinner than a pixel, and gray
     return np.clip((ink - 0.2) / 0.6, 0, 1)
@@ -315,7 +315,10 @@ def _in_flat(ink):
     _remove_lines(mask)
     labels, regions = _regions(ink, mask)
     digits = _digits(_of_interest(regions, labels, ink.shape))
-    if max(ink.shape) <= SMALL and len(digits) == 1: digits = [reduce(_joined, [r for r in regions if r.labels != digits[0].labels], digits[0])]
+    if len(digits) == 1 and len(regions) < 6:  # an otherwise empty page: crumbs near the digit are part of it, in a small picture all of it
+        own = set(digits[0].labels)
+        crumbs = [r for r in regions if not own & set(r.labels) and (max(ink.shape) <= SMALL or max(_gap(digits[0], r)) < 0.3 * digits[0].size and r.size < 0.5 * digits[0].size and not r.edge)]
+        digits = [reduce(_joined, crumbs, digits[0])]
     return 1., digits, ink, labels
 
 def _in_local(grey, dark):
@@ -362,8 +365,9 @@ def _held(ink):
     from PIL import Image
     rows, cols = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     ink = ink[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1]
-    thin = 1.7 * max(ink.shape) / 20 - _thickness(ink)
-    if thin > 1:  # a thin pen; it would come out as a grey hair
+    pixel = max(ink.shape) / 20
+    thin = 1.7 * pixel - _thickness(ink)
+    if thin > 0.7 * pixel and pixel > 1:  # a pen thinner than any of MNIST's, which would come out as a grey hair
         from scipy import ndimage
         ink = ndimage.grey_dilation(np.pad(ink, round(thin)), footprint=_disk(thin / 2))
     h, w = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
