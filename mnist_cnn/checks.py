@@ -18,6 +18,13 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+_FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64
+_WHOLE = torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64, torch.uint64
+
+def _kind(x): return str(x.dtype).removeprefix("torch.")
+
+def _dense(x): return x.layout is torch.strided and not (x.is_nested or x.is_quantized or x.is_meta or is_lazy(x))
+
 # %% ../nbs/39_checks.ipynb #0fe72068
 def shown(value: Any, # anything
           n: int = 50, # characters at most
@@ -145,8 +152,8 @@ def check_logits(logits: Any, # what a model gave
                  n: int | None = None, # images that it was given; None: any number
                 ) -> torch.Tensor:
     "Logits N×classes with a class for each target; checked here, since a GPU would only stop"
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or not logits.is_floating_point() or not logits.shape[1]:
-        given = f"{_kind(logits)} {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if not isinstance(logits, torch.Tensor) or not _dense(logits) or logits.ndim != 2 or not logits.is_floating_point() or not logits.shape[1]:
+        given = f"{_kind(logits)} {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) and _dense(logits) else type(logits).__name__
         raise ValueError(f"{type(model).__name__} gives {given}; expected logits, floats N×classes.")
     if n is not None and len(logits) != n: raise ValueError(f"{type(model).__name__} gives {len(logits):,} rows of logits for {n:,} images; expected one for each.")
     if targets is None: return logits
@@ -187,8 +194,9 @@ def pairs(batches: Any, # anything that yields (xb, yb): `Batches`, a `DataLoade
           name: str = "batches", # as the caller knows them
          ) -> Iterator:
     "The batches, each of which is looked at when its turn comes"
-    try: found = iter(batches)
-    except TypeError: raise TypeError(f"{name} is {shown(batches)}; expected batches (xb, yb), from Batches or a DataLoader.") from None
+    try: found = None if isinstance(batches, (torch.Tensor, np.ndarray, str, bytes, dict)) else iter(batches)
+    except TypeError: found = None
+    if found is None: raise TypeError(f"{name} is {shown(batches)}; expected batches (xb, yb), from Batches or a DataLoader.")
     for pair in found: yield check_pair(pair, f"one of {name}")
 
 def check_batches(batches: Any, # what should be batches with a length: `Batches`, a `DataLoader`, a list
@@ -199,7 +207,8 @@ def check_batches(batches: Any, # what should be batches with a length: `Batches
         raise TypeError(f"{name} is {shown(batches)}; expected batches (xb, yb), from Batches or a DataLoader.")
     if not len(batches): raise ValueError(f"{name} has no batches; expected at least one.")
     if isinstance(batches, (list, tuple)):
-        for pair in batches: check_pair(pair, f"one of {name}")
+        for pair in batches:
+            if not len(check_pair(pair, f"one of {name}")[0]): raise ValueError(f"one of {name} has no samples; expected at least one in each.")
 
 def fits(x: Any, # what a model is given
          weight: torch.Tensor, # of its first layer
@@ -219,13 +228,6 @@ def made_optimizer(opt: Callable, # such as `torch.optim.SGD`
     return made
 
 # %% ../nbs/39_checks.ipynb #e4168136
-_FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64
-_WHOLE = torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64, torch.uint64
-
-def _kind(x): return str(x.dtype).removeprefix("torch.")
-
-def _dense(x): return x.layout is torch.strided and not (x.is_nested or x.is_quantized or x.is_meta or is_lazy(x))
-
 def check_tensor(x: Any, # a tensor, an array, or lists of numbers
                  name: str, # as the caller knows it
                  wanted: str, # what it should be

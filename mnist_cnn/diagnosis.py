@@ -152,7 +152,7 @@ def diagnose(model: nn.Module, # gives logits N×classes; it stays as it is
              opt: Callable = torch.optim.Adam, # your optimizer, as a function of parameters and `lr`
              n_steps: int = 60) -> Diagnosis: # steps of each of two short trainings
     "Check data, layers, gradients and learning, and report what is wrong in plain words"
-    check_model(model, trained=True), check_function("opt", opt, "torch.optim.SGD"), check_number("lr", lr, above=0, most=1e6)
+    check_model(model, trained=True), check_function("opt", opt, "torch.optim.SGD"), check_number("lr", lr, above=0, most=3e38)
     n_steps = check_number("n_steps", n_steps, least=1, most=10_000, whole=True)
     device = device_of(model)
     with _same_random_numbers(), torch.enable_grad():

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import chain, check_finite, check_images, check_logits, check_number, check_targets, check_tensor, check_texts
+from .checks import chain as chain_of, check_finite, check_images, check_logits, check_number, check_targets, check_tensor, check_texts
 from .conv import receptive_field
 from .steps import evaluating
 
@@ -88,7 +88,7 @@ class TopPatches(NamedTuple):
 
 def _window(model, layer):
     "`ReceptiveField` of a unit of `layer`, in a model that is a chain of layers; None: it sees all"
-    layers, own = list(chain(model)._modules.values()), _layer(model, layer)   # a layer that is used twice is there twice
+    layers, own = list(chain_of(model)._modules.values()), _layer(model, layer)   # a layer that is used twice is there twice
     if not any(m is own for m in layers): raise ValueError(f"{layer!r} is not one of the layers that {type(model).__name__} applies one after the other, so what its units see is not known.")
     before = layers[:1 + next(i for i, m in enumerate(layers) if m is own)]
     return None if any(isinstance(m, (nn.Linear, nn.Flatten)) for m in before) else receptive_field(before)

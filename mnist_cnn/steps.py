@@ -36,7 +36,7 @@ class FlatAdam:
                  weight_decay: float = 0.): # in each step, every parameter shrinks by this fraction of `lr`, as in `AdamW`
         self.params, self.betas = check_params(params), tuple(check_number("one of betas", b, least=0, below=1) for b in check_items("betas", betas, "two numbers"))
         if len(self.betas) != 2: raise ValueError(f"betas holds {len(self.betas)} numbers; expected two.")
-        self.lr, self.eps, self.weight_decay = [check_number(name, value, least=0, most=1e6) for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay))]
+        self.lr, self.eps, self.weight_decay = [check_number(name, value, least=0, most=3e38) for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay))]
         kinds = {(p.dtype, p.device) for p in self.params}
         if len(kinds) != 1:
             raise ValueError(f"the parameters are of {len(kinds)} kinds (type and device), expected 1; "
@@ -106,7 +106,7 @@ def optimizer_for(model: torch.nn.Module, # whose parameters are trained
         yield opt
         return
     make, made, on_cpu = FlatAdam if opt is None else opt, None, check_device(device).type == "cpu"
-    check_function("opt", make, "torch.optim.SGD"), check_number("lr", lr, least=0, most=1e6), check_model(model)
+    check_function("opt", make, "torch.optim.SGD"), check_number("lr", lr, least=0, most=3e38), check_model(model)
     try:
         if on_cpu: model.to(memory_format=torch.channels_last)
         made = made_optimizer(make, [p for p in model.parameters() if p.requires_grad], lr)
@@ -141,9 +141,10 @@ def casting(device: torch.device, dtype: torch.dtype | None = None): # where; No
 
 def kernels_for(model: torch.nn.Module, batches: Any, n_samples: float, max_bs: int = 512):
     "The C kernels for `model` and `batches`; `Unfit`, with the reason, if there are none or the work is not worth compiling them"
-    shape, bs = getattr(batches, "shape", None), getattr(batches, "bs", None)
+    bs: Any = getattr(batches, "bs", None)
+    shape = None if bs is None else getattr(batches, "shape", None)
     n_samples, max_bs = check_number("n_samples", n_samples, least=0), check_number("max_bs", max_bs, 1, whole=True)
-    if bs is None or not shape: raise Unfit("the batches do not say what shape their images have")
+    if not shape: raise Unfit("the batches do not say what shape their images have")
     if n_samples < 5_000: raise Unfit("the run is too short to be worth compiling kernels")
     return fused(model, shape, max(max_bs, min(bs, getattr(batches, "n", bs))))
 
@@ -184,6 +185,7 @@ class Step:
 class EagerStep(Step):
     "A step by PyTorch's own operations"
     name = "eager"
+    begun = False # was a loss computed, and looked at?
     def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`"
         self.model, self.opt, self.group, self.begun = model, opt, group_of(train), False
@@ -381,7 +383,7 @@ class Loop:
         check_batches(self.train, "train")
         if self.valid is not None: check_batches(self.valid, "valid")
         check_number("n_epochs", self.n_epochs, least=0, whole=True)
-        check_number("lr", self.lr, above=0, most=1e6)
+        check_number("lr", self.lr, above=0, most=3e38)
         for c in self.callbacks:
             if isinstance(c, type) or not any(hasattr(c, event) for event in EVENTS):
                 raise TypeError(f"{shown(c)} is not a callback; expected an object with one of the methods {', '.join(EVENTS)}.")

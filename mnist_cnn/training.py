@@ -187,7 +187,7 @@ def lr_range(model: torch.nn.Module, # any model; it is trained, so give a copy
     "The learning rate of each step, and the loss before it, until the loss is four times the least"
     check_model(model, data=True, trained=True)
     check_batches(batches)
-    low, high = check_number("low", low, above=0, most=1e6), check_number("high", high, above=0, most=1e6)
+    low, high = check_number("low", low, above=0, most=3e38), check_number("high", high, above=0, most=3e38)
     rates, losses, n = [], [], len(batches)
     opt = torch.optim.Adam(model.parameters(), lr=low)
     step = EagerStep().bind(model, opt, batches)

@@ -335,7 +335,7 @@ def explore_confusions(x: torch.Tensor, # images N×1×H×W, uint8 or float in [
                        n: int = 24, # digits shown of each cell, at most
                       ) -> Widget: # plain HTML
     "A confusion matrix in which each number opens the digits that it counts"
-    x, n, cm = check_images(x, "x").cpu(), check_number("n", n, 1, whole=True), confusion_matrix(targets, preds)
+    x, n, cm = check_images(x, "x", least=1).cpu(), check_number("n", n, 1, whole=True), confusion_matrix(targets, preds)
     targets, preds = [torch.as_tensor(t).cpu() for t in (targets, preds)]
     if x.shape[1] != 1 or len(x) != len(targets):
         raise ValueError(f"x has the shape {tuple(x.shape)}; expected {len(targets):,} images, one for each target, as N×1×H×W.")

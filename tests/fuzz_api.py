@@ -30,7 +30,7 @@ from mnist_cnn.steps import FlatAdam
 from mnist_cnn.training import Epoch, History, Measure
 from mnist_cnn.uncertainty import reliability
 
-SECONDS, LOST, MEMORY = 10, 60, 16 * 2**30  # for a call; after which its process is given up; bytes that it may ask for
+SECONDS, LOST, MEMORY = 10, 60, 16 * 2**30  # of the processor for a call, whatever else it has to do; of the clock, after which its process is given up; bytes that it may ask for
 CLEAR = TypeError, ValueError, OSError, FloatingPointError, NotImplementedError
 N = 6
 
@@ -81,6 +81,11 @@ def forward(kind): return lambda: kind.forward
 GOOD = {
     "checkpoint.checksum": dict(batches=batches), "checkpoint.read_checkpoint": dict(path=at("none.checkpoint")), "checkpoint.Checkpoint": dict(path=at("b.checkpoint")),
     "checks.shown": dict(value=chosen(3)), "checks.check_number": dict(name=chosen("n"), value=chosen(3)), "checks.check_model": dict(model=model), "checks.chain": dict(model=model),
+    "checks.check_items": dict(name=chosen("x"), values=chosen([1, 2]), wanted=chosen("numbers")), "checks.check_texts": dict(name=chosen("titles"), values=chosen(["a", None])), "checks.check_named": dict(name=chosen("settings"), values=chosen({"a": 1})),
+    "checks.check_function": dict(name=chosen("f"), value=chosen(len), example=chosen("len")), "checks.check_device": dict(device=chosen("cpu")), "checks.check_autocast": dict(dtype=chosen(torch.bfloat16)), "checks.check_generator": dict(generator=torch.Generator),
+    "checks.check_finite": dict(values=floats, model=model), "checks.check_params": dict(params=lambda: list(model().parameters())), "checks.check_pair": dict(pair=lambda: (floats(), y())), "checks.pairs": dict(batches=batches), "checks.check_batches": dict(batches=batches),
+    "checks.fits": dict(x=floats, weight=lambda: model().conv1.weight), "checks.is_optimizer": dict(opt=chosen(torch.optim.Adam)), "checks.made_optimizer": dict(opt=chosen(torch.optim.Adam), params=lambda: list(model().parameters()), lr=chosen(0.1)),
+    "checks.check_tensor": dict(x=floats, name=chosen("maps"), wanted=chosen("N×H×W")), "checks.axes": dict(ax=chosen(None), width=chosen(3), height=chosen(2)), "checks.check_style": dict(colour=chosen("red"), marker=chosen("o")),
     "checks.check_logits": dict(logits=probs, targets=y, model=model), "checks.check_images": dict(x=x), "checks.as_pixels": dict(x=x), "checks.check_targets": dict(y=y), "checks.check_probs": dict(probs=probs),
     "conv.per_dim": dict(name=chosen("stride"), value=chosen(3), n=chosen(2), least=chosen(1)), "conv.windows": dict(kernel_size=chosen(3), stride=chosen(1), padding=chosen(0), dilation=chosen(1), n=chosen(2)),
     "conv.out_size": dict(in_size=chosen(28), kernel_size=chosen(3)), "conv.find_conv": dict(in_size=chosen(28), out_size=chosen(14)), "conv.transposed_out_size": dict(in_size=chosen(14), kernel_size=chosen(2)),
@@ -166,7 +171,7 @@ OTHERS += [lambda: Batches(x(), y(), bs=1), lambda: Batches(floats(), y(), bs=4)
 FIXED = set("self name what hint asks note example test_bs transform".split())  # made by the package itself, or for messages
 FUNCTIONS = set("f distort opt factor augment loss_fn network test".split())  # in which the package calls what it is given
 FLAGS = set("train shuffle drop_last ceil_mode transposed folded any_order pin_memory resume".split())  # true or false, as Python has it
-LOW = {"checks": {"x", "y", "value", "model", "probs", "logits"}, "files": {"path", "root", "a", "image", "model", "state"},  # called by the package: only what comes from outside is odd
+LOW = {"checks": set("x y value values model probs logits device dtype generator params pair batches opt ax colour marker".split()), "checks.check_finite": {"model"}, "checks.made_optimizer": {"opt"}, "files": {"path", "root", "a", "image", "model", "state"},  # called by the package: only what comes from outside is odd
        "conv.per_dim": {"value"}, "conv.windows": {"kernel_size", "stride", "padding", "dilation"}, "checks.as_pixels": set(), "files.write_tensors": {"path"}, "data.Augment.positions": {"generator"}}
 
 
@@ -187,7 +192,7 @@ def odd(rng, name):
     if near and rng.random() < 0.7: return rng.choice(near)()
     kind = rng.choices([None, IMAGES, TARGETS, PROBS, MODELS, OTHERS], [8, 2, 1, 1, 2, 6])[0]
     value = number(rng) if kind is None else rng.choice(kind)()
-    if name in FUNCTIONS and callable(value) and not isinstance(value, nn.Module) and value not in (FlatAdam, torch.optim.Adam): value = Theirs(value)
+    if name in FUNCTIONS and callable(value) and not isinstance(value, nn.Module) and not (name == "opt" and value in (FlatAdam, torch.optim.Adam)): value = Theirs(value)
     return 1 if name in ("n_epochs", "rounds") and isinstance(value, (int, np.integer)) and value > 9 else value  # it would do as it is told
 
 
@@ -310,9 +315,9 @@ def call(i, seed=0):
         warnings.simplefilter("ignore")
         given, wrong = arguments(name, rng)
         what, before, answered, stopped = f"{name}({told(given, wrong)})", state(given), False, False
-        def late(*_): raise Late(f"no answer in {SECONDS} s")
-        signal.signal(signal.SIGALRM, late)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        def late(*_): raise Late(f"no answer in {SECONDS} s of the processor")
+        signal.signal(signal.SIGPROF, late)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         out, err, sys.stdout, sys.stderr = sys.stdout, sys.stderr, null, null
         try:
             answer, fault = functions()[0][name](**given), None
@@ -322,7 +327,7 @@ def call(i, seed=0):
         except Late as e: return name, "late", f"{what}: {e}"
         except (Exception, SystemExit) as e: fault, stopped = None if isinstance(e, CLEAR) and ours(e) else e, isinstance(e, FloatingPointError)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             sys.stdout, sys.stderr = out, err
         if fault is not None and theirs(fault, given, wrong): return name, "the model's", None
         if fault is not None: return name, "deep", f"{what}: {type(fault).__name__}: {' '.join(str(fault).split())[:110]}  [{place(fault)}]"

@@ -6,7 +6,8 @@ import pytest
 import torch
 from fuzz_api import functions, fuzz, setups
 
-ROOMS = {"checks", "conv", "data", "files", "kernels", "model", "playground", "summary"}  # in which no wrong call may go deep
+ROOMS = set("""checkpoint checks conv data diagnosis evaluation exercises files interpretation kernels model playground position recipes
+               speed steps summary training uncertainty widgets""".split())  # in which no wrong call may go deep: all there are
 
 
 def numbers(rooms, rounds):
@@ -16,6 +17,7 @@ def numbers(rooms, rounds):
 
 def test_every_public_function_has_good_arguments():
     assert not setups()
+    assert {name.split(".")[0] for name in functions()[0]} == ROOMS
 
 
 def test_wrong_calls():

@@ -66,7 +66,7 @@ def test_images_and_distortions(call):
     (lambda: integrated_gradients(MODEL, PIXELS[:1], 3, baseline=torch.zeros(3)), r"baseline is \(3,\)"), (lambda: integrated_gradients(MODEL, PIXELS, T, baseline=math.nan), "baseline is nan"),
     (lambda: integrated_gradients(MODEL, PIXELS, T, baseline=PIXELS * math.nan), "the baseline hold NaN"), (lambda: integrated_gradients(MODEL, PIXELS, T, baseline="white"), "baseline is 'white'"),
     (lambda: integrated_gradients(MODEL, PIXELS, T, n_steps=1.5), "n_steps is 1.5"), (lambda: integrated_gradients(MODEL, PIXELS, T, n_steps=0), "n_steps is 0"),
-    (lambda: shift_error(lambda x: x, PIXELS, 1, along=-1), "along is -1"), (lambda: shift_error(lambda x: x, PIXELS[:1], 1), "at least 2"), (lambda: shift_error(3, PIXELS, 1), "f is 3"),
+    (lambda: shift_error(lambda x: x, PIXELS, 1, along=-1), "along is -1"), (lambda: shift_error(nn.LazyLinear(2), PIXELS, 1), "lazy"), (lambda: shift_error(lambda x: x, PIXELS[:1], 1), "at least 2"), (lambda: shift_error(3, PIXELS, 1), "f is 3"),
     (lambda: shift_error(len, PIXELS, 1), "expected floats, maps"), (lambda: shift_error(lambda x: 0 * x, PIXELS, 1), "the same for all images"), (lambda: shift_error(lambda x: x, PIXELS, 1.5), "right is 1.5")])
 def test_interpretation(call, why):
     with pytest.raises((TypeError, ValueError), match=why): call()
