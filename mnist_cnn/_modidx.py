@@ -549,6 +549,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mnist_cnn.steps.Loop.begin_epoch': ('steps.html#loop.begin_epoch', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.Loop.end_epoch': ('steps.html#loop.end_epoch', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.Loop.made_with': ('steps.html#loop.made_with', 'mnist_cnn/steps.py'),
+                                 'mnist_cnn.steps.Loop.moved': ('steps.html#loop.moved', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.Loop.seconds': ('steps.html#loop.seconds', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.Loop.tell': ('steps.html#loop.tell', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.Progress': ('steps.html#progress', 'mnist_cnn/steps.py'),
