@@ -6,7 +6,7 @@
 __all__ = ['shown', 'check_number', 'check_items', 'check_texts', 'check_named', 'check_function', 'check_device',
            'check_autocast', 'check_generator', 'check_model', 'chain', 'check_logits', 'check_finite', 'check_params',
            'check_pair', 'pairs', 'check_batches', 'fits', 'is_optimizer', 'made_optimizer', 'check_tensor',
-           'check_images', 'as_pixels', 'check_targets', 'check_probs', 'axes', 'check_style']
+           'check_images', 'check_scale', 'as_pixels', 'check_targets', 'check_probs', 'axes', 'check_style']
 
 # %% ../nbs/39_checks.ipynb #346dd90b
 import math, numbers, sys
@@ -256,6 +256,16 @@ def check_images(x: Any, # N×C×H×W: bytes, truth values or floats
     if n_dims and x.ndim != n_dims: raise ValueError(f"{name} have the shape {tuple(x.shape)}; expected {'N×C×H×W' if n_dims == 4 else f'{n_dims} dimensions'}.")
     if least and (len(x) < least or not x.numel()): raise ValueError(f"{name} have the shape {tuple(x.shape)}; expected at least {least}, with pixels.")
     if x.is_floating_point() and not x.isfinite().all(): raise ValueError(f"{name} hold NaN or infinite values; expected finite pixels.")
+    return check_scale(x, name)
+
+def check_scale(x: torch.Tensor, # a batch of any kind; only images N×1×H×W and N×3×H×W are looked at
+                name: str = "the images", # as the caller knows them
+               ) -> torch.Tensor:
+    "The batch; a `ValueError` if it holds images as floats from 0 to 255, whose network would be sure of wrong answers"
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.is_floating_point() or not x.numel(): return x
+    low, high = x.aminmax()
+    if 32 < high <= 1e6 and low >= 0:  # standardized pixels have both signs; far above this, the network itself gives NaN
+        raise ValueError(f"{name} are floats from {low:g} to {high:g}; expected pixels near [0, 1]. Divide them by 255, or give them as uint8.")
     return x
 
 def as_pixels(x: torch.Tensor, # images: bytes, truth values or floats

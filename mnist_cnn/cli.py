@@ -7,9 +7,9 @@ __all__ = ['WEIGHTS', 'DEFAULTS', 'RECIPES', 'make_parser', 'train', 'evaluate',
            'bench', 'pack_book', 'book', 'main']
 
 # %% ../nbs/38_cli.ipynb #6b6bfb9d
-import argparse, json, os, shlex, signal, sys, tempfile, warnings
+import argparse, glob, json, os, shlex, signal, sys, tempfile, warnings
 from collections.abc import Callable
-from contextlib import nullcontext, redirect_stdout
+from contextlib import ExitStack, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 
 # %% ../nbs/38_cli.ipynb #442b004d
@@ -22,6 +22,16 @@ def _number(kind, least, name):
             raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
         return value
     return parse
+
+def _path(text):
+    "A path, in which `~` is the home folder also where no shell has put it in"
+    return Path(os.path.expanduser(text))
+
+def _labels(text):
+    "What classes are called: texts between commas, or the letters of one text"
+    names = [n.strip() for n in text.split(",")] if "," in text else list(text)
+    if len(names) < 2 or not all(names): raise argparse.ArgumentTypeError(f"{text!r} does not name classes; expected names between commas, such as cat,dog, or a letter for each class")
+    return names
 
 def _device(text):
     "A torch device that is there"
@@ -37,14 +47,19 @@ def _device(text):
 
 # %% ../nbs/38_cli.ipynb #77f8a3c3
 WEIGHTS = Path("saved_models/CNN.pt")
-DEFAULTS = {"recipe": "classic", "n_epochs": None, "bs": None, "lr": None, "seed": 42} # of `train`; a run that is resumed has its own
+DEFAULTS = {"recipe": "classic", "n_epochs": None, "bs": None, "lr": None, "seed": 42, "n_classes": 10} # of `train`; a run that is resumed has its own
 RECIPES = ["classic", "best", "large", "1k", "3k", "10k", "30k", "100k"]
 _count, _count_or_0 = [_number(int, least, f"a whole number, {least} or more") for least in (1, 0)]
 
 def _add_root(sub):
     "The option --root"
-    sub.add_argument("--root", type=Path, default=None, metavar="FOLDER",
-                     help="folder of another data set in the IDX format, such as data/FashionMNIST (default: the MNIST in the package)")
+    sub.add_argument("--root", type=_path, default=None, metavar="FOLDER",
+                     help="folder of another data set in the IDX format, such as data/FashionMNIST or data/EMNIST/raw/emnist-letters (default: the MNIST in the package)")
+
+def _add_labels(sub):
+    "The option --labels"
+    sub.add_argument("--labels", type=_labels, default=None, metavar="NAMES",
+                     help="what the classes are called, such as ABCDEFGHIJKLMNOPQRSTUVWXYZ or cat,dog (default: 0, 1, 2, …)")
 
 def _add_train(sub):
     "The options of `train`; those that are not given are looked up in `DEFAULTS`, or in a checkpoint"
@@ -56,29 +71,34 @@ def _add_train(sub):
     setting("bs", _count, "N", "batch size")
     setting("lr", _number(float, 1e-12, "a positive number"), "LR", "learning rate of Adam")
     setting("seed", _count_or_0, "N", "of the initial weights and the order of the digits")
+    setting("n-classes", _count, "N", "classes in the data, such as 26 for EMNIST's letters")
     sub.add_argument("--resume", action="store_true",
                      help="resume the run whose checkpoint lies beside the weights, to the weights that it would have had without a stop; "
                           "its settings hold and need not be given again, and others are rejected, except more epochs; without a checkpoint, begin at the start")
-    sub.add_argument("--out", type=Path, default=WEIGHTS, metavar="FILE",
+    sub.add_argument("--out", type=_path, default=WEIGHTS, metavar="FILE",
                      help="where to save the weights; the plot (.png) and the checkpoint (.checkpoint), from which a stopped run is resumed, are saved beside them")
     _add_root(sub)
 
 def _add_evaluate(sub):
     "The options of `evaluate`"
-    sub.add_argument("weights", type=Path, nargs="?",  # .0s: no second default
+    sub.add_argument("weights", type=_path, nargs="?",  # .0s: no second default
                      help="file of weights, as saved by train (default: those of the package, of both its networks)%(default).0s")
     _add_root(sub)
+    _add_labels(sub)
 
 def _add_predict(sub):
     "The options of `predict`"
-    sub.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image file with one digit, of any size, dark on light or light on dark")
-    sub.add_argument("--weights", type=Path, default=None, metavar="FILE", help="file of weights, as saved by train (default: those of the package)")
+    sub.add_argument("images", type=_path, nargs="+", metavar="IMAGE", help="image file with one digit, a photograph, scan or drawing of any size; also a pattern such as '*.png'")
+    sub.add_argument("--all", action="store_true", help="read all digits in each picture, from left to right, each with its box (left, top, right, bottom)")
+    sub.add_argument("--show", type=_path, default=None, metavar="FILE", help="save a figure (.png, .svg, .pdf) of what was found: the picture with a box, the digit as the network is given it, the answer")
+    sub.add_argument("--weights", type=_path, default=None, metavar="FILE", help="file of weights, as saved by train (default: those of the package)")
+    _add_labels(sub)
 
 def _add_export(sub):
     "The options of `export`"
-    sub.add_argument("file", type=Path, metavar="FILE", help="file to write: .onnx, or .pt2 for torch.export")
+    sub.add_argument("file", type=_path, metavar="FILE", help="file to write: .onnx, or .pt2 for torch.export")
     sub.add_argument("--network", choices=["SimpleCNN", "AllConvNet"], default="AllConvNet", help="which of the package's networks")
-    sub.add_argument("--weights", type=Path, default=None, metavar="FILE", help="file of weights, as saved by train, instead of the package's")
+    sub.add_argument("--weights", type=_path, default=None, metavar="FILE", help="file of weights, as saved by train, instead of the package's")
 
 def _add_study(sub):
     "The options of `study`"
@@ -86,22 +106,22 @@ def _add_study(sub):
     sub.add_argument("--seeds", type=_count_or_0, nargs="+", default=[0, 1, 2, 3, 4], metavar="N", help="the seeds")
     sub.add_argument("--validate", action="store_true",
                      help="train on the first five sixths of the training set (50,000 digits) and measure on the rest; the test set is not read")
-    sub.add_argument("--json", type=Path, default=None, metavar="FILE",
+    sub.add_argument("--json", type=_path, default=None, metavar="FILE",
                      help="file for all results, written after each run; runs that are in it already are not made again")
-    sub.add_argument("--save", type=Path, default=None, metavar="FOLDER", help="folder for the weights, a file RECIPE-SEED.pt for each run")
+    sub.add_argument("--save", type=_path, default=None, metavar="FOLDER", help="folder for the weights, a file RECIPE-SEED.pt for each run")
     _add_root(sub)
 
 def _add_speedrun(sub):
     "The options of `speedrun`"
     sub.add_argument("--seeds", type=_count, default=5, metavar="N", help="how many seeds, from 0 on")
-    sub.add_argument("--json", type=Path, default=None, metavar="FILE", help="file for all results")
+    sub.add_argument("--json", type=_path, default=None, metavar="FILE", help="file for all results")
 
 def _add_bench(sub):
     "The options of `bench`"
     sub.add_argument("--n", type=_number(int, 600, "a whole number, 600 or more"), default=60_000, metavar="N",
                      help="training images in the classic run; fewer are faster")
     sub.add_argument("--rounds", type=_count, default=3, metavar="N", help="how often each comparison is made")
-    sub.add_argument("--out", type=Path, default=Path("bench.json"), metavar="FILE",
+    sub.add_argument("--out", type=_path, default=Path("bench.json"), metavar="FILE",
                      help="file for the results; a table is written beside it, as Markdown (.md)")
 
 def _add_book(sub):
@@ -140,13 +160,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 # %% ../nbs/38_cli.ipynb #80a619ab
 def _check_weights_file(path):
-    "Raise an error if a file of weights, or the plot and the checkpoint beside it, cannot be written"
-    from mnist_cnn.files import check_writable
-    for suffix, what in [(".png", "plot"), (".checkpoint", "checkpoint")]:
-        if path.suffix == suffix:
+    "Raise an error if a file of weights, or the plot and the checkpoint beside it, cannot be written; the names of all three"
+    from mnist_cnn.files import beside, check_writable
+    names = {what: beside(path, suffix) for suffix, what in [(".png", "plot"), (".checkpoint", "checkpoint")]}
+    for what, name in names.items():
+        if path.suffix == name.suffix:
             raise ValueError(f"{path}: is the name of the {what}, not of the weights; give one such as {path.with_suffix('.pt')}.")
-        if (beside := path.with_suffix(suffix)).is_dir(): raise ValueError(f"{beside}: is a folder, where the {what} is to be written.")
+        if name.is_dir(): raise ValueError(f"{name}: is a folder, where the {what} is to be written.")
     check_writable(path, "CNN.pt")
+    return [path, *names.values()]
 
 # %% ../nbs/38_cli.ipynb #ab738792
 def _find_run(path, resume):
@@ -196,14 +218,14 @@ def train(args: argparse.Namespace, # of `make_parser`
     "`mnist-cnn train`; started by torchrun, as one of the processes that train together"
     from mnist_cnn.checkpoint import Stopped
     from mnist_cnn.distributed import process_group
-    from mnist_cnn.files import locked, sweep
-    writes = os.environ.get("RANK", "0") == "0"
-    if writes: _check_weights_file(args.out)
-    with locked(args.out, wait=10 if "RANK" in os.environ else 0) if writes else nullcontext():  # under torchrun, one that died may still be ending
-        if writes: sweep(args.out, ".png", ".checkpoint")
+    from mnist_cnn.files import beside, locked, sweep
+    written = _check_weights_file(args.out) if os.environ.get("RANK", "0") == "0" else []
+    with ExitStack() as locks:
+        for path in written: locks.enter_context(locked(path, wait=10 if "RANK" in os.environ else 0))  # under torchrun, one that died may still be ending
+        if written: sweep(*written)
         with process_group(args.device) as group:
             restarts, = group.sum(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)))  # each machine counts those of its own
-            kept, said = group.same(_find_run(args.out.with_suffix(".checkpoint"), restarts > 0 or args.resume) if group.rank == 0 else None)
+            kept, said = group.same(_find_run(beside(args.out, ".checkpoint"), restarts > 0 or args.resume) if group.rank == 0 else None)
             if said and group.rank == 0: print(said, flush=True)
             try: _train(args, group, kept, silent=restarts > 0)
             except KeyboardInterrupt as e:
@@ -220,14 +242,14 @@ def _train(args, group, kept, silent):
     from mnist_cnn.training import set_seed
     device, first = args.device or default_device(), group.rank == 0
     chosen = {k: getattr(args, k, kept.run.get(k, default)) for k, default in DEFAULTS.items()}
-    name, seed = chosen.pop("recipe"), chosen.pop("seed")
+    name, seed, n_classes = [chosen.pop(k) for k in ("recipe", "seed", "n_classes")]
     if name not in recipes: raise ValueError(f"{kept.path}: is of a recipe that is called {name!r}; there is none.")
     recipe = replace(recipes[name], **{k: v for k, v in chosen.items() if v is not None})
-    kept.settings |= {"recipe": name, "bs": recipe.bs, "seed": seed}
+    kept.settings |= {"recipe": name, "bs": recipe.bs, "seed": seed, "n_classes": n_classes}
     set_seed(seed)
-    training = recipe.batches(*load_tensors(root=args.root), device)
-    test = Batches(*load_tensors(train=False, root=args.root), 32, device=device)
-    model = recipe.network().to(device)
+    training = recipe.batches(*load_tensors(root=args.root, n_classes=n_classes), device)
+    test = Batches(*load_tensors(train=False, root=args.root, n_classes=n_classes), 32, device=device)
+    model = recipe.network(n_classes).to(device)
     if first:
         where = device if group.n_ranks == 1 else f"{group.n_ranks} × {device}"
         print(f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters, on {where}; {training.n:,} training and "
@@ -241,24 +263,37 @@ def _train(args, group, kept, silent):
 def _report(model, history, test, out):
     "Say what a run has reached, and save its weights and its plot"
     from mnist_cnn.evaluation import accuracy, accuracy_interval
-    from mnist_cnn.files import atomic_write, save_weights
+    from mnist_cnn.files import atomic_write, beside, save_weights
     after, seconds = accuracy(model, test), sum(e.seconds for e in history)
     low, high = accuracy_interval(after, test.n)
     print(f"after     training accuracy {history[-1].train_accuracy:7.2%}   test accuracy {after:7.2%} "
           f"(95% interval {low:.2%} to {high:.2%})   {seconds:.1f} s in all")
     save_weights(model, out)
-    plot = out.with_suffix(".png")
+    plot = beside(out, ".png")
     with atomic_write(plot) as f: history.plot().savefig(f, format="png", dpi=150)
     print(f"saved {out} and {plot}")
 
 # %% ../nbs/38_cli.ipynb #2e18cb04
+def _n_classes(path):
+    "How many classes the network in a file of weights tells apart, by the length of its last tensor"
+    from mnist_cnn.files import read_tensors
+    state = read_tensors(path, "a file of weights", "Train a model first; `mnist-cnn train` writes saved_models/CNN.pt.")
+    shape = getattr(list(dict.values(state))[-1], "shape", ()) if isinstance(state, dict) and state else ()
+    return shape[0] if len(shape) == 1 and 0 < shape[0] <= 10_000 else 10
+
+def _class_names(labels, n):
+    "What `n` classes are called"
+    if labels is None: return [str(c) for c in range(n)]
+    if len(labels) != n: raise ValueError(f"--labels gives {len(labels)} names, but the network tells {n} classes apart; give a name for each.")
+    return labels
+
 def _load(path, device):
     "The network with the weights in the file `path`: the first of the recipes' networks that they fit"
     from mnist_cnn.files import load_weights
     from mnist_cnn.recipes import recipes
-    complaints = []
+    complaints, n_classes = [], _n_classes(path)
     for network in dict.fromkeys(recipe.network for recipe in recipes.values()):
-        try: return load_weights(network(), path).to(device)
+        try: return load_weights(network(n_classes), path).to(device)
         except FileNotFoundError: raise
         except ValueError as e: complaints.append(e)
     raise complaints[0]
@@ -273,37 +308,73 @@ def evaluate(args: argparse.Namespace, # of `make_parser`
     for network in (SimpleCNN, AllConvNet):
         _evaluate(network.pretrained().to(device), f"{network.__name__}, with the package's weights", args, device)
 
+def _n_logits(model):
+    "How many classes a network tells apart"
+    import torch
+    from mnist_cnn.steps import device_of, evaluating
+    with evaluating(model): return model(torch.zeros(1, 1, 28, 28, device=device_of(model))).shape[1]
+
 def _evaluate(model, name, args, device):
     "What `model`, called `name`, does on the test set"
     from mnist_cnn import evaluation
     from mnist_cnn.data import Batches, load_tensors
-    x, y = load_tensors(train=False, root=args.root)
-    cm = evaluation.confusion_matrix(y, evaluation.predict(model, Batches(x, y, device=device)).argmax(1), 10)
+    x, y = load_tensors(train=False, root=args.root, n_classes=_n_logits(model))
+    cm = evaluation.confusion_matrix(y, evaluation.predict(model, Batches(x, y, device=device)).argmax(1), _n_logits(model))
+    classes = _class_names(args.labels, len(cm.counts))
     low, high = evaluation.accuracy_interval(cm.accuracy, len(y))
     print(f"{name}: test accuracy {cm.accuracy:.2%} on {len(y):,} images (95% interval {low:.2%} to {high:.2%})")
-    print("class      " + "".join(f"{c:7}" for c in range(10)))
-    for name, values in [("recall", cm.recall), ("precision", cm.precision)]:
-        print(f"{name:11}" + "".join(f"{v:7.1%}" for v in values))
-    for true, answer, n in cm.most_confused(3): print(f"a {true} read as {answer}: {n} times")
+    for i in range(0, len(classes), 10):
+        print("class      " + "".join(f"{c:>7}" for c in classes[i:i + 10]))
+        for name, values in [("recall", cm.recall), ("precision", cm.precision)]:
+            print(f"{name:11}" + "".join(f"{v:7.1%}" for v in values[i:i + 10]))
+    for true, answer, n in cm.most_confused(3): print(f"a {classes[true]} read as {classes[answer]}: {n} times")
 
 # %% ../nbs/38_cli.ipynb #25013c0e
+_figures = ".png", ".svg", ".pdf", ".jpg"
+
+def _expanded(paths):
+    "The paths, with what matches a pattern such as `*.png` in its place where no shell has put it there"
+    for path in paths:
+        found = sorted(glob.glob(str(path))) if not path.exists() and glob.has_magic(str(path)) else []
+        yield from map(Path, found or [path])
+
+def _read_picture(path, args, model, known):
+    "Print what is in the picture at `path`"
+    from mnist_cnn import evaluation
+    from mnist_cnn.pictures import find_digits, one_digit, show_found
+    from mnist_cnn.uncertainty import STRANGE, strangeness
+    import torch
+    found = find_digits(path) if args.all else [one_digit(path)]
+    probs = evaluation.predict(model, images := torch.stack([f.image for f in found]))
+    classes, far = _class_names(args.labels, probs.shape[1]), strangeness(images, known) > STRANGE if known is not None else [False] * len(found)
+    answers = [f"{classes[p.argmax()]} ({p.max():.1%}){'; it resembles no digit of MNIST' if strange else ''}" for p, strange in zip(probs, far)]
+    for f, answer in zip(found, answers): print(f"{path}: {f'at {f.box}: ' if args.all else ''}{answer}", flush=True)
+    if args.show: _save_figure(show_found(path, answers), args.show if len(args.images) == 1 else args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}"))
+
+def _save_figure(fig, path):
+    "Save a figure, whole or not at all"
+    from mnist_cnn.files import atomic_write
+    with atomic_write(path) as f: fig.savefig(f, format=path.suffix[1:] or "png", dpi=150)
+
 def predict(args: argparse.Namespace, # of `make_parser`
            ) -> int:
     "`mnist-cnn predict`"
-    from mnist_cnn import evaluation
-    from mnist_cnn.data import prepare_image
+    from mnist_cnn.data import load_tensors
+    from mnist_cnn.files import check_writable
     from mnist_cnn.model import AllConvNet
     from mnist_cnn.steps import default_device
+    if args.show:
+        if args.show.suffix not in _figures: raise ValueError(f"{args.show}: ends in {args.show.suffix or 'nothing'}; expected {', '.join(_figures)}.")
+        check_writable(args.show, "found.png")
     device = args.device or default_device()
     model = _load(args.weights, device) if args.weights else AllConvNet.pretrained().to(device)
-    failed = False
+    known = None if args.weights else load_tensors()[0]  # other weights may be of other digits
+    args.images, failed = list(_expanded(args.images)), False
     for path in args.images:
-        try: probs = evaluation.predict(model, prepare_image(path)[None])[0]
+        try: _read_picture(path, args, model, known)
         except (ValueError, OSError) as e:
             _complain(e)
             failed = True
-            continue
-        print(f"{path}: {probs.argmax()} ({probs.max():.1%})", flush=True)
     return int(failed)
 
 # %% ../nbs/38_cli.ipynb #08af7f25
@@ -540,11 +611,17 @@ def _stopped(error):
         _complain("interrupted" + (f"; {error}" if hasattr(error, "number") else "; nothing was saved."))
     return 128 + number
 
+def _any_text(stream):
+    "Let a stream show what its encoding lacks, such as × under cp1251, by its number instead of failing"
+    if getattr(stream, "errors", "") not in ("strict", "surrogateescape") or not hasattr(stream, "reconfigure"): return
+    with suppress(OSError, ValueError): stream.reconfigure(errors="backslashreplace")
+
 def main(argv: list | None = None, # the words after `mnist-cnn`; None: those of this process
         ) -> int:
     "Run the `mnist-cnn` command and return its exit code"
     # torch's threads wait for their next piece of work awake: with batches of 16 it comes within microseconds
     os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
+    for stream in (sys.stdout, sys.stderr): _any_text(stream)
     args = make_parser().parse_args(argv)
     try: return args.run(args) or 0
     except KeyboardInterrupt as e: return _stopped(e)

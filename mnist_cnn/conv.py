@@ -7,8 +7,10 @@ __all__ = ['ConvSetting', 'ReceptiveField', 'per_dim', 'windows', 'out_size', 'f
            'receptive_field']
 
 # %% ../nbs/01_conv.ipynb #d8052c5e
+import math
 from collections import namedtuple
 from collections.abc import Iterable
+from fractions import Fraction
 from itertools import product
 from numbers import Integral
 
@@ -162,7 +164,7 @@ _point_by_point = (
     nn.Softsign, nn.Tanhshrink, nn.Threshold)
 
 def _layer_settings(layers):
-    "The `ConvSetting` of each layer with a window; stacks opened, pointwise layers left out"
+    "The `ConvSetting` of each layer with a window, or a pair (what it does, numbers); stacks opened, pointwise layers left out"
     stacks = nn.Sequential, nn.ModuleList
     single = not isinstance(layers, Iterable) or isinstance(layers, nn.Module) and not isinstance(layers, stacks)
     if single or not getattr(layers, "ndim", 1): layers = [layers]
@@ -171,7 +173,14 @@ def _layer_settings(layers):
         elif isinstance(l, _point_by_point): pass
         elif isinstance(l, _with_window) and not getattr(l, "transposed", False):
             yield ConvSetting(l.kernel_size, l.stride, l.padding, getattr(l, "dilation", 1))
+        elif isinstance(l, nn.modules.padding._ConstantPadNd | nn.modules.padding._ReflectionPadNd | nn.modules.padding._ReplicationPadNd | nn.modules.padding._CircularPadNd):
+            yield "pad", tuple(l.padding[-2::-2])  # the last dimension comes first, with what stands before and behind it
+        elif isinstance(l, nn.Upsample) and l.mode in ("nearest", "linear", "bilinear", "trilinear") and not l.align_corners and not sum(f % 1 for f in (l.scale_factor if isinstance(l.scale_factor, tuple) else [l.scale_factor or 0.5])):
+            yield l.mode.removeprefix("bi").removeprefix("tri"), tuple(map(int, l.scale_factor)) if isinstance(l.scale_factor, tuple) else int(l.scale_factor)
         elif isinstance(l, nn.Module):
+            if isinstance(l, nn.Upsample): raise ValueError(f"Upsample: give it a whole scale_factor, mode 'nearest' or 'bilinear' and no align_corners; of others, each output sees something else")
+            if getattr(l, "transposed", False): raise ValueError(f"{type(l).__name__}: the outputs of a transposed convolution see different numbers of pixels, so there is no single field. Pass only the layers before it")
+            if any(l.children()): raise ValueError(f"{type(l).__name__} is a whole model, whose order of layers is not known here. Pass its layers in their order, such as model.as_sequential()[:6]")
             raise ValueError(f"{type(l).__name__} is not a convolution, a pool or a pointwise layer; layers such "
                              "as Flatten and Linear mix all positions, so their outputs see everything. "
                              "Pass only the layers before it")
@@ -185,16 +194,28 @@ def _layer_settings(layers):
         else: raise TypeError(f"{shown(l)} is not a layer: give an nn.Module, or the settings of one as a tuple or a dict")
 
 # %% ../nbs/01_conv.ipynb #d1e23e5c
+def _ways(kind, value, *more):
+    "How a layer leads from output `i` to what it sees, in each dimension: from `i*stride - before` on, `extra` places further; between two places, both"
+    *settings, n = kind, value, *more
+    if kind == "pad": return [(1, v, 0) for v in per_dim(kind, value, n, -10**6)]
+    if kind in ("nearest", "linear"):  # i lies at (i + 1/2)/v − 1/2
+        return [(Fraction(1, v), Fraction(v - 1, 2*v) if kind == "linear" else 0, 0) for v in per_dim("scale_factor", value, n, 1)]
+    return [(w.stride, w.before, w.reach - 1) for w in windows(*settings, n)]
+
+def _field(ways):
+    "Size, step and offset along one dimension; behind an upsampling, the largest size and the mean offset"
+    step, period, seen = math.prod(stride for stride, _, _ in ways), math.prod(Fraction(stride).denominator for stride, _, _ in ways), []
+    for i in range(period):
+        first = last = i
+        for stride, before, extra in reversed(ways):
+            first, last = math.floor(first*stride - before), (math.ceil if before % 1 else math.floor)(last*stride - before) + extra
+        seen.append((last - first + 1, (first + last)/2 - i*step))
+    return max(size for size, _ in seen), int(step) if step == int(step) else float(step), float(sum(offset for _, offset in seen)/period)
+
 def receptive_field(layers: nn.Module | Iterable, # modules in order; or tuples (kernel_size, stride, padding, dilation), or dicts
                    ) -> ReceptiveField: # size, step and offset in input pixels; tuples if the dimensions differ
     "How much of its input one output of a stack of convolutions and pools can see, and where"
     settings = list(_layer_settings(layers))
     n = max((_n_dims(*s) or 1 for s in settings), default=1)
-    sizes, steps, offsets = [1] * n, [1] * n, [0.] * n
-    for s in settings:
-        for i, w in enumerate(windows(*s, n)):
-            sizes[i] += (w.reach - 1)*steps[i]
-            offsets[i] += ((w.reach - 1)/2 - w.before)*steps[i]
-            steps[i] *= w.stride
-    fields = list(zip(sizes, steps, offsets))
+    fields = [_field([way[i] for way in [_ways(*s, n) for s in settings]]) for i in range(n)]
     return ReceptiveField(*fields[0]) if len(set(fields)) == 1 else ReceptiveField(*zip(*fields))

@@ -10,10 +10,12 @@ import copy, math, os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import get_all_start_methods, get_start_method
 import numpy as np
 import torch, torch.nn.functional as F
 from .checks import as_pixels, check_device, check_function, check_generator, check_images, check_number, check_targets, check_tensor, check_texts, shown
-from .files import as_grey, read_mnist, unpack
+from .files import read_mnist, unpack
+from .pictures import one_digit
 
 # %% ../nbs/03_data.ipynb #b2ae40fb
 def load_tensors(train: bool = True, # the training set (60,000 digits) or the test set (10,000)?
@@ -131,11 +133,12 @@ def dataloaders(root: str | os.PathLike = "data", # as for `mnist`
                 bs: int = 16, # training batch size; these are shuffled
                 test_bs: int = 32, # test batch size; these are not
                 transform: Callable | None = to_tensor, # of each PIL image
-                num_workers: int = 2, # worker processes for each loader
+                num_workers: int | None = None, # worker processes for each loader; None: 2 where they are forked, else 0, since others need a main guard
                 pin_memory: bool | None = None): # pin batches, for faster copies to a GPU? None: if there is an accelerator
     "The training and the test `DataLoader`"
     from torch.utils.data import DataLoader
     bs, test_bs = check_number("bs", bs, 1, 10**9, whole=True), check_number("test_bs", test_bs, 1, 10**9, whole=True)
+    if num_workers is None: num_workers = 2 if (get_start_method(allow_none=True) or get_all_start_methods()[0]) == "fork" else 0
     if pin_memory is None: pin_memory = torch.accelerator.is_available()
     kw = dict(num_workers=check_number("num_workers", num_workers, 0, whole=True), pin_memory=pin_memory)
     return (DataLoader(mnist(root, transform=transform), batch_size=bs, shuffle=True, **kw),
@@ -193,29 +196,7 @@ class Augment:
         return F.grid_sample(x, p.div_(middle).permute(0, 2, 3, 1), align_corners=True)
 
 # %% ../nbs/03_data.ipynb #ea30f930
-def prepare_image(image, # a file's path, a PIL image or an array H×W or 1×H×W; dark on light or light on dark
+def prepare_image(image, # a file's path, an open file, bytes, a PIL image or an array H×W, 1×H×W, H×W×3 or H×W×4; dark on light or light on dark
                  ) -> torch.Tensor:
-    "A handwritten digit as MNIST would hold it: uint8 1×28×28, scaled into 20×20, centered by its mass"
-    from PIL import Image
-    a = as_grey(image)
-    paper = np.median(np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]]))
-    ink = a - paper if a.max() - paper > paper - a.min() else paper - a
-    name = image if isinstance(image, (str, os.PathLike)) else "the image"
-    if ink.max() < 0.1:
-        raise ValueError(f"{name}: no digit found, all of it has nearly the same brightness.")
-    ink = np.clip((ink / ink.max() - 0.2) / 0.6, 0, 1)  # faint shadows to black, the strokes to white
-    rows, cols = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    ink = ink[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1]
-
-    h, w = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
-    kind = Image.Resampling.BOX if max(ink.shape) > 20 else Image.Resampling.BICUBIC
-    small = np.asarray(Image.fromarray((255 * ink).astype(np.uint8)).resize((w, h), kind), dtype=np.float64)
-    if not small.max(): raise ValueError(f"{name}: no digit found, only specks far apart.")
-    small *= 255 / small.max()
-
-    def first(mass): # where a side with this much ink in each row must begin for its center to be at 14
-        return int(np.clip(round(14 - mass @ np.arange(len(mass)) / mass.sum()), 0, 28 - len(mass)))
-    top, left = first(small.sum(1)), first(small.sum(0))
-    out = torch.zeros(1, 28, 28, dtype=torch.uint8)
-    out[0, top:top + h, left:left + w] = torch.from_numpy(small.round().astype(np.uint8))
-    return out
+    "The one handwritten digit in a picture as MNIST would hold it: uint8 1×28×28, scaled into 20×20, centered by its mass"
+    return one_digit(image).image

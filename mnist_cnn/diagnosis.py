@@ -50,6 +50,7 @@ def _signals(model, x, y):
     def watch(m, _, out):
         found[names[m]] = m, out
         if out.requires_grad: out.retain_grad()
+        return out.clone()  # a ReLU that works in place would write over it
     for m in names: m.register_forward_hook(watch)  # of a copy: they may stay
     model.zero_grad()
     logits = check_logits(model(x), y, model, len(x))

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['MOST_JSON', 'MOST_BYTES', 'FORMATS', 'MOST_PIXELS', 'as_path', 'regular', 'read_bytes', 'read_json', 'sha256_of',
-           'atomic_write', 'check_writable', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx', 'read_mnist',
-           'unpack', 'open_image', 'as_grey', 'read_tensors', 'write_tensors', 'on_cpu', 'check_state', 'save_weights',
-           'load_weights']
+           'atomic_write', 'check_writable', 'beside', 'sweep', 'private_folder', 'locked', 'read_idx', 'write_idx',
+           'read_mnist', 'unpack', 'open_image', 'read_tensors', 'write_tensors', 'on_cpu', 'check_state',
+           'save_weights', 'load_weights']
 
 # %% ../nbs/30_files.ipynb #8000dfba
-import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, zipfile, zlib
-from contextlib import contextmanager, suppress
+import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, warnings, zipfile, zlib
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,8 +25,8 @@ MOST_JSON = 2**24 # bytes that a file of results may hold; ours have some thousa
 
 def as_path(path, # a text, or a path
            ) -> Path:
-    "A path that a file may have"
-    try: path = Path(path)
+    "A path that a file may have; `~` is the home folder"
+    try: path = Path(os.path.expanduser(path))
     except TypeError: raise TypeError(f"{shown(path)} is not a path; expected the name of a file.") from None
     if "\0" in str(path): raise ValueError(f"{str(path)!r}: is not the name of a file.")
     return path
@@ -121,13 +121,20 @@ def check_writable(path: str | os.PathLike, # a file to write later
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=target.parent): pass
 
+def beside(path: str | os.PathLike, # a file of weights
+           suffix: str, # of another file of the same run, such as `.checkpoint`
+          ) -> Path:
+    "The file beside the weights: its suffix takes the place of `.pt`, and is appended to any other name"
+    path = as_path(path)
+    return path.with_name(path.name.removesuffix(".pt") + suffix)
+
 def sweep(path: str | os.PathLike, # a file
-          *suffixes: str, # endings of the files beside it
+          *others: str | os.PathLike, # files beside it
          ) -> None:
     "Remove what a process that was killed while it wrote these files has left"
     target = Path(os.path.realpath(as_path(path)))
-    names = [target.name, *(target.with_suffix(s).name for s in suffixes)]
-    for left in target.parent.glob(f".{glob.escape(target.stem)}*"):
+    names = [target.name, *(as_path(other).name for other in others)]
+    for left in target.parent.glob(".*"):
         if any(re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}", left.name) for name in names):
             with suppress(OSError): left.unlink()
 
@@ -191,27 +198,31 @@ def _take(raw, unpacker, n, wrong):
     try: return unpacker.decompress(raw, n), unpacker.unconsumed_tail
     except zlib.error as e: raise wrong(f"is corrupt or not packed with gzip ({e})") from None
 
-def read_idx(path: str | os.PathLike, # an IDX file of unsigned bytes, as it is or packed with gzip (`.gz`)
+def read_idx(path: str | os.PathLike, # an IDX file of unsigned bytes, as it is or packed with gzip, whatever its name says
+             whole: bool = False, # may it hold whole numbers of 32 bits instead, as QMNIST's labels do?
             ) -> torch.Tensor:
-    "A uint8 tensor of the shape that the file's header gives; a `ValueError` says what is wrong with the file"
+    "A uint8 (or int32) tensor of the shape that the file's header gives; a `ValueError` says what is wrong with the file"
     def wrong(found): return ValueError(f"{path}: {found}; expected an IDX file of unsigned bytes. Delete it and fetch it again.")
     raw = memoryview(read_bytes(path, MOST_BYTES + 20))
-    unpacker = zlib.decompressobj(31) if Path(path).suffix == ".gz" else None  # 31: in gzip's format
+    unpacker = zlib.decompressobj(31) if raw[:2] == b"\x1f\x8b" else None  # 31: in gzip's format
     magic, raw = _take(raw, unpacker, 4, wrong)
     magic = bytes(magic)
-    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4:
+    kind = ">i4" if whole and magic[:3] == b"\0\0\x0c" else "u1"
+    if len(magic) < 4 or kind == "u1" and magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4:
         raise wrong(f"starts with the bytes {magic.hex(' ') or '(none)'}, not 00 00 08 and the number of dimensions, 1 to 4")
     dims, raw = _take(raw, unpacker, 4 * magic[3], wrong)
     if len(dims) < 4 * magic[3]: raise wrong("ends within its header")
     shape = np.frombuffer(dims, ">u4").tolist()
-    size, promise = math.prod(shape), f"its header promises {'×'.join(map(str, shape))} = {math.prod(shape):,} bytes of data"
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    promise = f"its header promises {'×'.join(map(str, shape))}{' × 4' if size > math.prod(shape) else ''} = {size:,} bytes of data"
     if size > MOST_BYTES: raise wrong(f"{promise}, more than {MOST_BYTES:,}")
     data, _ = _take(raw, unpacker, size + 1, wrong)  # one more than promised, to see whether there is more
     if len(data) > size: raise wrong(f"{promise}, but it holds more")
     if len(data) < size: raise wrong(f"{promise}, but it holds {len(data):,}")
     if unpacker and not unpacker.eof: raise wrong("ends before gzip's checksum")
     if unpacker and unpacker.unused_data: raise wrong("holds more after what is packed")
-    return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
+    found = np.frombuffer(data, kind).reshape(shape)
+    return torch.from_numpy(found.astype(found.dtype.newbyteorder("=")))
 
 def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it ends in `.gz`
               a, # tensor or array of uint8, of 1 to 4 dimensions
@@ -230,39 +241,60 @@ def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it e
 def _embedded(): return Path(str(files("mnist_cnn") / "mnist"))
 
 # %% ../nbs/30_files.ipynb #f4029d29
-_names = {True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-          False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+_KINDS = re.compile(r"(emnist-(?:balanced|byclass|bymerge|digits|letters|mnist)-|qmnist-|)(train|t10k|test)-images[-.]idx3-ubyte(?:\.gz)?")
 
 def _file(folder, name):
-    "The file `name` in `folder`, packed or not; None where there is none"
-    return next((p for p in (folder / name, folder / (name + ".gz")) if p.exists()), None)
+    "The file `name` in `folder`, under any of the names that programs give it; None where there is none"
+    for p in (folder / (n + end) for n in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")):
+        if p.is_dir(): p = _file(p, name)
+        if p and p.exists(): return p
+    return None
 
-def _pair(root, names):
-    "The two files `names`, from one folder under `root`"
-    root = as_path(root)
-    near = [f for f in (root, root / "raw", root / "MNIST" / "raw") if _file(f, names[0])]
-    others = [f for f in sorted(root.glob("*/raw")) if _file(f, names[0])]
+def _sets(folder, train):
+    "The data sets whose images lie in `folder`: the start of their files' names, such as `emnist-digits-`"
+    try: found = {m[1] for p in folder.iterdir() if (m := _KINDS.fullmatch(p.name)) and (m[2] == "train") == train}
+    except OSError: found = set()
+    return sorted(found) if "" not in found else [""]
+
+def _names(kind, train):
+    "The names of images and labels of a data set whose files begin with `kind`"
+    start = kind + ("train" if train else "test" if kind else "t10k")
+    return f"{start}-images-idx3-ubyte", f"{start}-labels-{'idx2-int' if kind == 'qmnist-' else 'idx1-ubyte'}"
+
+def _pair(root, train):
+    "How the names begin, and the two files, from one folder under `root`"
+    root, wanted = as_path(root), ""
+    if not root.exists() and root.name.startswith("emnist-"): root, wanted = root.parent, root.name + "-"  # one of several in a folder
+    folders = [root, root / "raw", root / "MNIST" / "raw"], sorted(root.glob("*/raw"))
+    near, others = [[(f, kind) for f in fs for kind in _sets(f, train) if not wanted or kind == wanted] for fs in folders]
     if not near + others:
-        raise FileNotFoundError(f"{root}: no file {names[0]} (or {names[0]}.gz) there, in raw, or in a data set's "
+        name = _names(wanted, train)[0]
+        raise FileNotFoundError(f"{root}: no file {name} (or {name}.gz) there, in raw, or in a data set's "
                                 "folder such as MNIST/raw. Give the folder that holds the four files, "
                                 "or no root at all for the MNIST that comes with the package.")
+    if len(same := [kind for f, kind in near if f == near[0][0]]) > 1:
+        raise ValueError(f"{near[0][0]}: holds several data sets ({', '.join(k[:-1] for k in same)}); "
+                         f"give one of them, such as {near[0][0] / same[0][:-1]}.")
     if not near and len(others) > 1:
-        raise ValueError(f"{root}: holds several data sets ({', '.join(f.parent.name for f in others)}); "
+        raise ValueError(f"{root}: holds several data sets ({', '.join(dict.fromkeys(f.parent.name for f, _ in others))}); "
                          "give the folder of one of them.")
-    folder = (near + others)[0]
+    folder, kind = (near + others)[0]
+    names = _names(kind, train)
     found = [_file(folder, n) for n in names]
     if not found[1]:
         raise FileNotFoundError(f"{folder / names[1]}: no such file (nor {names[1]}.gz), "
                                 "though the images are there. Fetch it too.")
-    return found
+    return kind, *found
 
 def read_mnist(train: bool, # the training or the test set?
                root: str | os.PathLike | None, # folder of IDX files; None: the package's
                n_classes: int, # labels must be smaller
               ) -> tuple[torch.Tensor, torch.Tensor]:
-    "Images, uint8 N×28×28, and labels, uint8 N, of a data set with MNIST's file names"
-    images, targets = _pair(_embedded() if root is None else root, _names[bool(train)])
-    x, y = read_idx(images), read_idx(targets)
+    "Images, uint8 N×28×28, and labels, uint8 N, of a data set with MNIST's, EMNIST's or QMNIST's file names"
+    kind, images, targets = _pair(_embedded() if root is None else root, bool(train))
+    x, y = read_idx(images), read_idx(targets, whole=kind == "qmnist-")
+    if kind.startswith("emnist-"): x = x.transpose(1, 2).contiguous() if x.ndim == 3 else x  # they lie on their side
+    if kind == "qmnist-" and y.ndim == 2 and y.shape[1]: y = y[:, 0].clamp(0, 255).byte()  # beside it: the writer, and more
     shape = lambda t: "×".join(map(str, t.shape))
     if x.ndim != 3 or x.shape[1:] != (28, 28) or len(x) == 0:
         raise ValueError(f"{images}: holds an array of {shape(x)}; expected N×28×28, N at least 1.")
@@ -270,6 +302,7 @@ def read_mnist(train: bool, # the training or the test set?
     if len(x) != len(y):
         raise ValueError(f"{images} holds {len(x):,} images but {targets} holds {len(y):,} labels; "
                          "they do not belong together. Fetch both again.")
+    if kind == "emnist-letters-" and y.min() > 0: y = y - 1  # from A = 1 to A = 0
     if y.max() >= n_classes:
         raise ValueError(f"{targets}: holds the label {y.max()}; expected 0 to {n_classes - 1}. "
                          "For a data set of more classes pass n_classes.")
@@ -299,46 +332,41 @@ def unpack(root: str | os.PathLike, # folder to hold MNIST/raw/…
 
 # %% ../nbs/30_files.ipynb #16434127
 FORMATS = "PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM" # of raster images, read by Pillow itself
-MOST_PIXELS = 50_000_000
+MOST_PIXELS = 120_000_000
+
+def _is_heic(file):
+    "Does an open file begin as iPhones' pictures do?"
+    first = file.read(12)
+    file.seek(0)
+    return first[4:8] == b"ftyp" and first[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+def _formats(file, name):
+    "Those to try: HEIC is read by another package, if it is there"
+    if not _is_heic(file): return FORMATS
+    try: import pillow_heif
+    except ImportError: raise ValueError(f"{name}: is a HEIC picture, as iPhones take them. To read it, pip install pillow-heif; or save it as JPEG.") from None
+    pillow_heif.register_heif_opener()
+    return *FORMATS, "HEIF"
 
 @contextmanager
-def open_image(path: str | os.PathLike): # file with a raster image
+def open_image(file): # the path of a file with a raster image, or such a file, open for reading
     "The image in a file, to be used within this block; any failure is an `OSError` or a `ValueError` that names the file"
     from PIL import Image, UnidentifiedImageError
-    path = regular(path)
-    try:
-        with Image.open(path, formats=FORMATS) as opened:
-            if math.prod(opened.size) > MOST_PIXELS:  # a file of some bytes may promise as many as it likes
-                raise ValueError(f"{opened.width:,}×{opened.height:,} pixels are more than {MOST_PIXELS // 10**6} million; make it smaller")
-            yield opened
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: is not an image that can be read; expected {', '.join(FORMATS)}.") from None
-    except Exception as e:  # whatever a damaged file makes Pillow do
-        raise ValueError(f"{path}: cannot be read ({_why(e)}).") from None
-
-# %% ../nbs/30_files.ipynb #1266e70b
-def as_grey(image, # a file's path, a PIL image, or an array H×W or 1×H×W
-           ) -> np.ndarray:
-    "The image as float64 H×W in [0, 1]"
-    from PIL import Image, ImageOps
-    if isinstance(image, (str, os.PathLike)):
-        with open_image(image) as opened: return as_grey(ImageOps.exif_transpose(opened))
-    if isinstance(image, Image.Image):
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        if image.mode[0] not in "IF": image = image.convert("L")
-        image = np.asarray(image)
-    try:
-        if isinstance(image, torch.Tensor): image = image.detach().cpu().to(torch.complex128 if image.is_complex() else torch.float64)
-        a = np.asarray(image).astype(np.float64, casting="same_kind" if np.iscomplexobj(image) else "unsafe")
-    except Exception: a = np.float64()  # without dimensions, as a number is
-    if not a.ndim: raise ValueError(f"{shown(image)} is not an image; expected a file's path, a PIL image or an array H×W.")
-    a = a.reshape(a.shape[1:]) if a.ndim == 3 and a.shape[0] == 1 else a
-    if a.ndim != 2 or not a.size:
-        raise ValueError(f"the image has the shape {'×'.join(map(str, a.shape))}; expected H×W, or 1×H×W.")
-    if not np.isfinite(a).all(): raise ValueError("the image holds NaN or infinite pixels.")
-    return a / max(1, 255 if 1 < np.abs(a).max() <= 255 else np.abs(a).max())
+    with ExitStack() as held:
+        name = "the image" if hasattr(file, "read") else regular(file)
+        if name != "the image": file = held.enter_context(open(name, "rb"))
+        formats = _formats(file, name)
+        held.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a bound of our own
+        try:
+            with Image.open(file, formats=formats) as opened:
+                if math.prod(opened.size) > MOST_PIXELS:  # a file of some bytes may promise as many as it likes
+                    raise ValueError(f"{opened.width:,}×{opened.height:,} pixels are more than {MOST_PIXELS // 10**6} million; make it smaller")
+                yield opened
+        except UnidentifiedImageError:
+            raise ValueError(f"{name}: is not an image that can be read; expected {', '.join(FORMATS)}.") from None
+        except Exception as e:  # whatever a damaged file makes Pillow do
+            raise ValueError(f"{name}: cannot be read ({_why(e)}).") from None
 
 # %% ../nbs/30_files.ipynb #0846a18f
 def _check_archive(path):
@@ -367,6 +395,20 @@ def write_tensors(state, # tensors and plain values
     buffer = io.BytesIO()
     torch.save(state, buffer)
     with atomic_write(path) as f: f.write(buffer.getbuffer())
+
+def _plain_names(names):
+    "The names that a model's parameters have where it is not wrapped by `torch.compile`, `DataParallel` or `DistributedDataParallel`, each under the name given"
+    bare = {k: k.replace("_orig_mod.", "") for k in names if isinstance(k, str)}
+    while bare and all(v.startswith("module.") for v in bare.values()): bare = {k: v.removeprefix("module.") for k, v in bare.items()}
+    return bare if len(set(bare.values())) == len(bare) else {k: k for k in bare}
+
+def _fit_names(state, model):
+    "The same state under the names that the model has, if one of them is wrapped"
+    own = model.state_dict().keys()
+    if not isinstance(state, dict) or dict.keys(state) == own: return state
+    wanted = {bare: k for k, bare in _plain_names(own).items()}
+    bare = _plain_names(dict.keys(state))
+    return {wanted.get(bare[k], k) if k in bare else k: v for k, v in dict.items(state)}
 
 def _own_state(model, where=""):
     "The `state_dict` of a model that has all its numbers"
@@ -412,8 +454,10 @@ def check_state(state, # what should be a `state_dict`
 def save_weights(model: nn.Module, # any model
                  path: str | os.PathLike, # file to write; its folder is made if missing
                 ) -> None:
-    "Save the model's `state_dict`, on the cpu"
-    write_tensors(on_cpu(model), path)
+    "Save the model's `state_dict`, on the cpu, under the names that it has without `torch.compile` or `DataParallel` around it"
+    state = on_cpu(model)
+    names = _plain_names(state)
+    write_tensors({names[k]: v for k, v in state.items()}, path)
 
 def load_weights(model: nn.Module, # a model of the layers that the file was saved from
                  path: str | os.PathLike, # a file of `save_weights`, or of `torch.save(model.state_dict(), …)`
@@ -421,6 +465,7 @@ def load_weights(model: nn.Module, # a model of the layers that the file was sav
     "Load saved weights into `model` and return it; `ValueError` if they do not fit, and the model stays as it was"
     check_model(model)
     state = read_tensors(path, "a file of weights", "Train a model first; `mnist-cnn train` writes saved_models/CNN.pt.")
+    state = _fit_names(state, model)
     check_state(state, model, path)
     own = model.state_dict()
     fresh, before = {k: state[k].to(v.dtype) for k, v in own.items()}, {k: v.clone() for k, v in own.items()}

@@ -8,6 +8,7 @@ __all__ = ['show_maps', 'activations', 'TopPatches', 'top_patches', 'saliency', 
 
 # %% ../nbs/09_interpretation.ipynb #2518b6bb
 from collections.abc import Callable
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -60,7 +61,10 @@ def _layer(model, name):
 def _output_of(model, x, layer):
     "The model's logits for `x`, and what `layer` made on the way"
     made = []
-    hook = _layer(model, layer).register_forward_hook(lambda module, args, out: made.append(out))
+    def keep(module, args, out):
+        made.append(out)
+        return out.clone()  # the next layer may write over what it is given, as nn.ReLU(inplace=True) does
+    hook = _layer(model, layer).register_forward_hook(keep)
     try: logits = model(x)
     finally: hook.remove()
     if len(made) != 1:
@@ -122,7 +126,7 @@ def _checked(model, x, targets):
     "`x` and one target for each image; an error where something does not fit"
     x = check_images(x, floats=True, least=1)
     with torch.no_grad(): n = check_logits(model(x[:1]), None, model, 1).shape[1]
-    if isinstance(targets, int): targets = [check_number("targets", targets, 0, n - 1, whole=True)] * len(x)
+    if isinstance(targets, Integral): targets = [check_number("targets", targets, 0, n - 1, whole=True)] * len(x)
     targets = check_targets(targets, len(x), n).to(x.device)
     return x.detach().clone(), targets   # a copy, since what was made in inference mode takes no gradients
 

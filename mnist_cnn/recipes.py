@@ -84,7 +84,7 @@ class Average:
 @dataclass(frozen=True)
 class Recipe:
     "All that makes a run but its seed and its digits; as it stands, the classic run"
-    network: Callable[[], torch.nn.Module] = SimpleCNN # makes the network, with initial weights
+    network: Callable[..., torch.nn.Module] = SimpleCNN # makes the network, with initial weights; takes the number of classes
     n_epochs: int = 5 # passes over the training set
     bs: int = 16 # samples in a batch
     lr: float = 1e-3 # learning rate of Adam; with a schedule, the highest
@@ -149,7 +149,7 @@ _light = Augment(shift=1, rotate=10, scale=0.1, shear=0.1, elastic=0.5)
 
 def _plain(*channels, augment):
     "A recipe of the series"
-    def network(): return plain_cnn(channels)
+    def network(n_classes=10): return plain_cnn(channels, n_classes)
     network.__name__ = f"plain_cnn({channels})"
     return Recipe(network, n_epochs=6, bs=128, lr=6e-3, schedule=OneCycle(), weight_decay=0.05, average=0.995,
                   augment=augment, every=6)

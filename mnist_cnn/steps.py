@@ -7,7 +7,7 @@ __all__ = ['EVENTS', 'FlatAdam', 'optimizer_for', 'Alone', 'group_of', 'casting'
            'KernelStep', 'GraphStep', 'default_device', 'device_of', 'evaluating', 'hardware', 'Loop', 'Progress']
 
 # %% ../nbs/31_steps.ipynb #03c1ca17
-import math, os, platform, subprocess, sys, time, warnings
+import inspect, math, os, platform, subprocess, sys, time, warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 import mnist_cnn
-from .checks import check_autocast, check_batches, check_device, check_function, check_items, check_logits, check_model, check_number, check_params, is_optimizer, made_optimizer, shown
+from .checks import check_autocast, check_batches, check_device, check_function, check_items, check_logits, check_model, check_number, check_params, check_scale, is_optimizer, made_optimizer, shown
 from .kernels import Unfit, fused, processor
 
 # %% ../nbs/31_steps.ipynb #491a2f2e
@@ -91,6 +91,11 @@ class FlatAdam:
         for p in self.params: p.data, p.grad = p.data.clone(), None
 
 # %% ../nbs/31_steps.ipynb #908be0f4
+def _computes_again(opt):
+    "Does its step want a function that computes the loss, to call it several times, as LBFGS does?"
+    wanted = inspect.signature(opt.step).parameters.get("closure")
+    return wanted is not None and wanted.default is wanted.empty
+
 @contextmanager
 def optimizer_for(model: torch.nn.Module, # whose parameters are trained
                   opt: Any = None, # an optimizer of them, or a function that makes one of parameters and `lr`; None: `FlatAdam`
@@ -105,6 +110,7 @@ def optimizer_for(model: torch.nn.Module, # whose parameters are trained
     try:
         if on_cpu: model.to(memory_format=torch.channels_last)
         made = made_optimizer(make, [p for p in model.parameters() if p.requires_grad], lr)
+        if _computes_again(made): model.to(memory_format=torch.contiguous_format)  # LBFGS takes gradients as long rows
         yield made
     finally:
         if isinstance(made, FlatAdam): made.release()
@@ -183,6 +189,7 @@ class EagerStep(Step):
     def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`"
         self.model, self.opt, self.group, self.begun = model, opt, group_of(train), False
+        self.again = _computes_again(opt)
         return self
 
     def loss(self, xb: torch.Tensor, yb: torch.Tensor) -> torch.Tensor: # images N×C×H×W and targets N, on the model's device
@@ -198,12 +205,18 @@ class EagerStep(Step):
 
     def __call__(self, xb: torch.Tensor, yb: torch.Tensor): # images N×C×H×W and targets N, on the model's device
         "Move the weights once; the mean loss of the batch before"
+        if self.again: return self.opt.step(lambda: self._gradient(xb, yb)).detach()
+        loss = self._gradient(xb, yb)
+        self.opt.step()
+        return loss
+
+    def _gradient(self, xb, yb):
+        "The loss of a batch, and its gradients for the optimizer"
         loss = self.loss(xb, yb)
         self.opt.zero_grad()
         loss.backward()
         flat = isinstance(self.opt, FlatAdam)
         self.group.average([self.opt.grad] if flat else [p.grad for p in self.model.parameters()], len(yb))
-        self.opt.step()
         return loss.detach()
 
 # %% ../nbs/31_steps.ipynb #d560f99a
@@ -395,6 +408,11 @@ class Loop:
         self.total = torch.zeros((), device=self.device, dtype=torch.float32 if self.device.type == "mps" else torch.float64)
 
     def seconds(self) -> float: return time.perf_counter() - self.start  # since the epoch began
+
+    def moved(self, xb: torch.Tensor, yb: torch.Tensor) -> tuple: # a batch
+        "The batch on the device; of the first in an epoch, the scale of the pixels is checked"
+        if self.batch == 1: check_scale(xb)
+        return xb.to(self.device, non_blocking=True), yb.to(self.device, non_blocking=True)
 
     def add(self, loss: torch.Tensor | float, # mean over a batch
             n: int, # samples in it

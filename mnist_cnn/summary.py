@@ -7,11 +7,12 @@ __all__ = ['LayerRow', 'Summary', 'summary']
 
 # %% ../nbs/32_summary.ipynb #d4032393
 import copy, math
+from numbers import Integral
 from typing import NamedTuple
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from .checks import check_model
+from .checks import check_model, shown
 from .conv import receptive_field
 
 # %% ../nbs/32_summary.ipynb #68f88f73
@@ -213,25 +214,43 @@ def _layers(model, name=""):
     for n, part in parts: yield from _layers(part, f"{name}.{n}" if name else n)
 
 # %% ../nbs/32_summary.ipynb #b1eaa46b
+def _bare(model):
+    "The model within what `torch.compile`, `DataParallel` or `DistributedDataParallel` made of it"
+    inner = getattr(check_model(model), "_orig_mod", None)
+    if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)): inner = model.module
+    return _bare(inner) if isinstance(inner, nn.Module) else model
+
+def _made(twin, in_shape, input_data):
+    "The inputs on the meta device"
+    if input_data is None:
+        dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), None)
+        if isinstance(next(_layers(twin))[1], (nn.Embedding, nn.EmbeddingBag)): dtype = torch.int64
+        return [torch.zeros(1, *in_shape, dtype=dtype, device="meta")]
+    given = list(input_data) if isinstance(input_data, (tuple, list)) else [input_data]
+    if not given or not all(isinstance(x, torch.Tensor) and x.ndim for x in given):
+        raise ValueError(f"input_data is {shown(input_data)}; expected a batch, or a tuple with a batch for each input of the model.")
+    return [torch.zeros(1, *x.shape[1:], dtype=x.dtype, device="meta") for x in given]
+
 def _check(model, in_shape):
     "`in_shape` as a tuple; an error unless `summary` can take both"
-    check_model(model)
     in_shape = tuple(in_shape) if isinstance(in_shape, (tuple, list)) else in_shape
-    counts = isinstance(in_shape, tuple) and all(isinstance(n, int) and 0 < n < 2**31 for n in in_shape)
+    counts = isinstance(in_shape, tuple) and all(isinstance(n, Integral) and not isinstance(n, bool) and 0 < n < 2**31 for n in in_shape)
     if not counts or not in_shape:
         raise ValueError("in_shape must be the shape of one input without N, "
-                         f"such as (1, 28, 28), not {in_shape!r}")
+                         f"such as (1, 28, 28), not {in_shape!r}; for several inputs give input_data instead")
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
         raise ValueError("the model has lazy layers, which do not know their shapes yet; "
                          "run one batch through it first")
-    return in_shape
+    return tuple(map(int, in_shape))
 
 def summary(
     model: nn.Module,  # built of standard layers; it is not run or changed
-    in_shape: tuple,  # of one input, without N: C×H×W for images, (n_features,) for vectors
+    in_shape: tuple | None = None,  # of one input, without N: C×H×W for images, (n_features,) for vectors
+    input_data=None,  # instead: a batch, or a tuple with a batch for each input, of which only shapes and types are used
 ) -> Summary:  # its `rows`, `n_params`, `n_macs`; shows itself as a table
     "Output shape, parameters, multiply-accumulates and receptive field of each layer, in order"
-    in_shape = _check(model, in_shape)
+    model = _bare(model)
+    in_shape = _check(model, in_shape if input_data is None else (1,))
     twin, rows, running, counted = _twin(model), [], [], set()
     names = {}
     for name, layer in _layers(twin): names.setdefault(layer, name)
@@ -253,15 +272,15 @@ def summary(
     for layer in names:
         layer.register_forward_pre_hook(before, with_kwargs=True)
         layer.register_forward_hook(after, with_kwargs=True)
-    dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), None)
-    x = torch.zeros(1, *in_shape, dtype=dtype, device="meta")
-    setattr(x, "_field", ((1,) * (len(in_shape) - 1),) * 2)
+    xs = _made(twin, in_shape, input_data)
+    for x in xs: setattr(x, "_field", ((1,) * max(0, x.ndim - 2),) * 2)
     try:
-        with torch.no_grad(), _FollowFields(): twin(x)
-    except (RuntimeError, ValueError, IndexError) as e:
+        with torch.no_grad(), torch.device("meta"), _FollowFields(): twin(*xs)
+    except (RuntimeError, ValueError, IndexError, TypeError) as e:
         where = ""
         if running: where = f"{running[-1]}: "
         elif rows: where = f"after {rows[-1].name} ({_by(rows[-1].out_shape)}): "
-        raise ValueError(f"{where}{e}") from e
+        more = "; for several inputs give input_data=(one batch, another)" if "required positional argument" in str(e) else ""
+        raise ValueError(f"{where}{e}{more}") from e
     n_params = sum(p.numel() for p in model.parameters())
-    return Summary(rows, n_params, f"{type(model).__name__} on {_by(in_shape)}")
+    return Summary(rows, n_params, f"{type(model).__name__} on {' and '.join(_by(x.shape[1:]) for x in xs)}")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .checks import axes, check_batches, check_items, check_logits, check_model, check_named, check_number, check_targets, check_texts, pairs, shown
+from .checks import axes, check_batches, check_items, check_logits, check_model, check_named, check_number, check_scale, check_targets, check_texts, pairs, shown
 from .data import Batches
 from .kernels import Unfit, flat_weights
 from .steps import EagerStep, Loop, Progress, Step, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
@@ -57,6 +57,7 @@ def evaluate(model: torch.nn.Module, # gives logits N×classes
     with evaluating(model), casting(device, autocast):
         for xb, yb in pairs(batches):
             xb, yb = xb.to(device, non_blocking=True), yb.to(device, non_blocking=True)
+            if not n: check_scale(xb)
             logits = answer(xb)
             if not n: check_logits(logits, check_targets(batches.y if isinstance(batches, Batches) else yb), model, len(xb))
             total += F.cross_entropy(logits.float(), yb.long(), reduction="sum")
@@ -171,7 +172,7 @@ def fit(model: torch.nn.Module, # gives logits N×classes; it is trained in plac
                 for xb, yb in pairs(loop.batches, "train"):
                     loop.batch += 1
                     loop.tell("before_batch")
-                    xb, yb = xb.to(loop.device, non_blocking=True), yb.to(loop.device, non_blocking=True)
+                    xb, yb = loop.moved(xb, yb)
                     loop.add(loop.step(xb, yb), len(yb))
                     loop.tell("after_batch")
             loop.history.epochs.append(Epoch(loop.epoch, loop.end_epoch(), None, None, loop.seconds()))

@@ -279,7 +279,7 @@ IDX = {
     "nothing": b"", "one byte": b"\0", "three bytes": b"\0\0\x08", "no sizes": b"\0\0\x08\1", "half a size": b"\0\0\x08\1\0\0", "no dimension": b"\0\0\x08\0", "five dimensions": b"\0\0\x08\5" + bytes(20),
     "255 dimensions": b"\0\0\x08\xff" + bytes(2000), "floats": b"\0\0\x0d\1" + LABELS[4:], "int16": b"\0\0\x0b\1" + LABELS[4:], "signed bytes": b"\0\0\x09\1" + LABELS[4:], "a first byte": b"\1" + LABELS[1:],
     "little-endian": LABELS[:4] + LABELS[4:8][::-1] + LABELS[8:], "one too few": LABELS[:-1], "one too many": LABELS + b"\0", "a newline more": LABELS + b"\n", "twice": LABELS * 2, "only the header": LABELS[:8],
-    "a page": b"<html>404</html>", "an image": picture("PNG", "L", 28, 1), "packed": gzip.compress(LABELS), "zip": ZIP, "zeros": bytes(100), "all ones": b"\xff" * 100,
+    "a page": b"<html>404</html>", "an image": picture("PNG", "L", 28, 1), "packed twice": gzip.compress(gzip.compress(LABELS)), "zip": ZIP, "zeros": bytes(100), "all ones": b"\xff" * 100,
     "4·10⁹ promised": b"\0\0\x08\1\xff\xff\xff\xff" + bytes(99), "2¹²⁸ promised": b"\0\0\x08\4" + b"\xff" * 16 + bytes(99), "2³² × 0 and more": b"\0\0\x08\2\xff\xff\xff\xff\0\0\0\0more",
     "an empty set that is not": b"\0\0\x08\1\0\0\0\0x", "2³¹ images": b"\0\0\x08\3\x80\0\0\0\0\0\0\x1c\0\0\0\x1c" + bytes(784)}
 
@@ -293,7 +293,7 @@ def test_idx_files_that_are_none(data, suffix, tmp_path):
 
 
 PACKED = gzip.compress(LABELS, mtime=0)
-GZIP = {"plain": LABELS, "nothing": b"", "gzip's first bytes": PACKED[:2], "its header": PACKED[:10], "no checksum": PACKED[:-8], "half a checksum": PACKED[:-5], "no size": PACKED[:-4], "one byte less": PACKED[:-1],
+GZIP = {"nothing": b"", "gzip's first bytes": PACKED[:2], "its header": PACKED[:10], "no checksum": PACKED[:-8], "half a checksum": PACKED[:-5], "no size": PACKED[:-4], "one byte less": PACKED[:-1],
         "another checksum": PACKED[:-8] + b"abcd" + PACKED[-4:], "another size": PACKED[:-4] + b"\1\0\0\0", "more": PACKED + b"more", "a zero more": PACKED + b"\0", "twice": PACKED * 2,
         "two members": gzip.compress(LABELS[:5]) + gzip.compress(LABELS[5:]), "zlib": zlib.compress(LABELS), "bare": zlib.compress(LABELS)[2:-4], "reserved flags": PACKED[:3] + b"\xe0" + PACKED[4:],
         "another method": PACKED[:2] + b"\7" + PACKED[3:], "a name without end": PACKED[:3] + b"\x08" + PACKED[4:10] + b"name" * 99, "packed twice": gzip.compress(PACKED)}

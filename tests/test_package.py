@@ -59,7 +59,7 @@ def test_wheel_holds_what_it_should(wheel):
         assert all(z.read(n) == (ROOT / n).read_bytes() for n in PACKAGE)
     assert metadata["License-Expression"] == "Apache-2.0 AND CC-BY-SA-3.0" and metadata.get_all("License-File") == ["LICENSE", "LICENSE-MNIST"]
     assert metadata["Requires-Python"] == ">=3.11" and metadata["Version"] == version() and "Author" in metadata
-    assert {re.split("[>=<]", r)[0] for r in metadata.get_all("Requires-Dist") if "extra" not in r} == {"torch", "torchvision", "numpy", "matplotlib", "pillow", "safetensors", "tqdm", "filelock"}
+    assert {re.split("[>=<]", r)[0] for r in metadata.get_all("Requires-Dist") if "extra" not in r} == {"torch", "torchvision", "numpy", "matplotlib", "pillow", "safetensors", "tqdm", "filelock", "scipy"}
 
 
 def test_sdist_holds_what_it_should(built):
@@ -156,7 +156,7 @@ def test_wheel_alone_without_a_network(wheel, tmp_path):
 
 # The rooms: which module imports which, from the modules themselves
 
-LOW = {"checks", "files", "kernels", "steps"}  # below the lessons, and knowing nothing of them
+LOW = {"checks", "files", "kernels", "pictures", "steps"}  # below the lessons, and knowing nothing of them
 
 
 def rooms():

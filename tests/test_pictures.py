@@ -1,0 +1,208 @@
+"Digits from the world: files as people send them, and a generator of kinds."
+import io, sys, time, warnings
+from pathlib import Path
+
+import numpy as np
+import pictures
+import pytest
+import torch
+from PIL import Image
+from warm import command
+
+from mnist_cnn.data import load_tensors, prepare_image
+from mnist_cnn.evaluation import predict
+from mnist_cnn.model import AllConvNet
+from mnist_cnn.pictures import find_digits, one_digit, show_found
+from mnist_cnn.uncertainty import STRANGE, strangeness
+
+X, Y = load_tensors(train=False)
+MODEL = AllConvNet.pretrained()
+SEVEN = 255 - np.pad(X[0, 0].numpy(), 10).repeat(4, 0).repeat(4, 1)
+
+
+def read(image):
+    p, answer = predict(MODEL, prepare_image(image)[None])[0].max(0)
+    return int(answer), float(p)
+
+
+# Files that were misread, made small: `tests/photos/NAME-is-DIGIT.png`
+
+PHOTOS = sorted((Path(__file__).parent / "photos").iterdir())
+
+def test_there_are_photos(): assert len(PHOTOS) >= 16
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda p: p.name)
+def test_photos(path):
+    expected = path.stem.rsplit("-", 1)[1]
+    if expected in ("none", "several"):
+        with pytest.raises(ValueError, match="no digit found" if expected == "none" else r"holds 2 digits, at \(\d+"): prepare_image(path)
+    else: assert read(path)[0] == int(expected)
+
+
+# Kinds of pictures
+
+@pytest.fixture(scope="module")
+def table():
+    "Four test digits of each kind"
+    return pictures.read_all(read, X[:, 0].numpy(), Y.numpy(), 4)
+
+
+def test_kinds(table):
+    assert len(table) >= 60
+    digits = [v for k, v in table.items() if pictures.KINDS[k][1] == "digit"]
+    assert np.mean([right for right, _, _ in digits]) > 0.96
+    assert np.mean([sure for _, sure, _ in table.values()]) < 0.012  # of 272 pictures, 3
+
+
+@pytest.mark.parametrize("kind", [k for k, (_, expected) in pictures.KINDS.items() if expected == "none"])
+def test_no_digit_is_never_a_digit(kind, table): assert table[kind][0] == 1
+
+
+def test_every_easy_kind_is_read(table): assert [k for k in pictures.EASY if table[k][0] < 0.75] == []
+
+
+def plainly(a):
+    "A digit light on dark, prepared without a look for where it is: all that differs from the edge is ink"
+    ink = np.clip((a / a.max() - 0.2) / 0.6, 0, 1)
+    rows, cols = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    ink = ink[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1]
+    h, w = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
+    small = np.asarray(Image.fromarray((255 * ink).astype(np.uint8)).resize((w, h), Image.Resampling.BOX if max(ink.shape) > 20 else Image.Resampling.BICUBIC), dtype=float)
+    small *= 255 / small.max()
+    top, left = (int(np.clip(round(14 - m @ np.arange(len(m)) / m.sum()), 0, 28 - len(m))) for m in (small.sum(1), small.sum(0)))
+    out = torch.zeros(1, 28, 28, dtype=torch.uint8)
+    out[0, top:top + h, left:left + w] = torch.from_numpy(small.round().astype(np.uint8))
+    return out
+
+
+def test_digits_of_mnist_are_prepared_plainly():
+    "A search for the digit changes nothing where there is nothing but the digit"
+    same = [torch.equal(prepare_image(x), plainly(x[0].numpy() / 255)) for x in X[:1000]]
+    assert sum(same) >= 997
+    page = [np.pad(x[0].numpy(), 10).repeat(4, 0).repeat(4, 1) for x in X[:100]]
+    assert sum(torch.equal(prepare_image(a), plainly(a / 255)) for a in page) >= 97
+
+
+# What a picture may be
+
+def as_file(image, form, **kw):
+    out = io.BytesIO()
+    image.save(out, form, **kw)
+    return out.getvalue()
+
+
+PLAIN = Image.fromarray(SEVEN)
+COLORED = PLAIN.convert("RGB")
+FORMS = {
+    "array": SEVEN, "1×H×W": SEVEN[None], "H×W×1": SEVEN[..., None], "H×W×3": np.asarray(COLORED), "H×W×4": np.asarray(COLORED.convert("RGBA")), "tensor": torch.from_numpy(SEVEN), "floats": SEVEN / 255,
+    "above 1": SEVEN / 250, "standardized": (SEVEN / 255 - 0.13) / 0.31, "0 to 255": SEVEN.astype(float), "16 bits": SEVEN.astype(np.uint16) * 257, "int64": SEVEN.astype(np.int64), "truth values": SEVEN > 127,
+    "bytes": as_file(PLAIN, "PNG"), "open file": io.BytesIO(as_file(PLAIN, "PNG")), "gray": PLAIN, "RGB": COLORED, "RGBA": COLORED.convert("RGBA"), "LA": PLAIN.convert("LA"), "palette": COLORED.quantize(8), "1 bit": PLAIN.convert("1"),
+    "CMYK": COLORED.convert("CMYK"), "CMYK in a file": as_file(COLORED.convert("CMYK"), "JPEG"), "LAB": COLORED.convert("YCbCr"), "I;16": Image.fromarray(SEVEN.astype(np.uint16) * 257), "I": PLAIN.convert("I"), "F": PLAIN.convert("F"),
+    "tRNS": as_file(PLAIN, "PNG", transparency=255), "tRNS in 16 bits": as_file(Image.fromarray(SEVEN.astype(np.uint16) * 257), "PNG", transparency=65535), "GIF": as_file(PLAIN, "GIF"), "WebP": as_file(COLORED, "WEBP"), "TIFF": as_file(PLAIN, "TIFF")}
+
+
+@pytest.mark.parametrize("image", FORMS.values(), ids=FORMS)
+def test_what_a_picture_may_be(image):
+    assert read(image)[0] == 7
+    coarse = isinstance(image, bytes) or getattr(image, "mode", "") in ("P", "1") or getattr(image, "dtype", None) == bool  # few colors
+    assert coarse or (prepare_image(image).int() - prepare_image(SEVEN).int()).abs().max() <= 12
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_exif_turns_paths_and_pictures_alike(turn, tmp_path):
+    from mnist_cnn.pictures import _TURNS
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    undo = {"ROTATE_270": "ROTATE_90", "ROTATE_90": "ROTATE_270"}
+    image = PLAIN if turn == 1 else PLAIN.transpose(getattr(Image.Transpose, undo.get(_TURNS[turn], _TURNS[turn])))
+    image.save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as opened: found = [prepare_image(opened), prepare_image(tmp_path / "a.png"), prepare_image((tmp_path / "a.png").read_bytes())]
+    assert all(torch.equal(f, prepare_image(PLAIN)) for f in found)
+
+
+def test_heic(tmp_path, monkeypatch):
+    "Named, with what to install; and read where that is"
+    heic = b"\0\0\0\x18ftypheic" + bytes(100)
+    (tmp_path / "IMG_1.HEIC").write_bytes(heic)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for image in (tmp_path / "IMG_1.HEIC", heic):
+        with pytest.raises(ValueError, match="HEIC.*pip install pillow-heif"): prepare_image(image)
+    def opener():
+        Image.register_open("HEIF", lambda fp, filename: PLAIN_FILE(fp), lambda prefix: prefix[4:12] == b"ftypheic")
+    class PLAIN_FILE(Image.Image):
+        format = "HEIF"
+        def __init__(self, fp):
+            super().__init__()
+            self._im, self._mode, self._size = PLAIN.im, "L", PLAIN.size
+    monkeypatch.setitem(sys.modules, "pillow_heif", type(sys)("pillow_heif"))
+    sys.modules["pillow_heif"].register_heif_opener = opener
+    try: assert read(heic)[0] == 7
+    finally: Image.OPEN.pop("HEIF"), Image.ID.remove("HEIF")
+
+
+MEASURE = """
+import resource, sys, time
+from mnist_cnn.pictures import find_digits
+import scipy.ndimage, PIL.Image
+before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+found = find_digits(sys.argv[1])
+print(len(found), time.process_time() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.parametrize("name, size, most_seconds, most_memory", [("a.jpg", (4000, 3000), 1, 400), ("a.png", (4000, 3000), 1, 400), ("b.jpg", (12_000, 10_000), 10, 1000)])
+def test_large_pictures(name, size, most_seconds, most_memory, tmp_path):
+    import subprocess
+    image = COLORED.resize(size)
+    image.save(tmp_path / name, **({"quality": 80} if name.endswith("jpg") else {"compress_level": 1}))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", MEASURE, tmp_path / name], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    n, seconds, memory = map(float, done.stdout.split())
+    assert n == 1 and seconds < 2 * most_seconds and memory < most_memory, done.stdout  # twice: the machine may be busy
+
+
+def test_too_large(tmp_path):
+    Image.new("1", (13_000, 10_000)).save(tmp_path / "a.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="120 million"): prepare_image(tmp_path / "a.png")
+
+
+# Several digits, and what was found
+
+def test_several_digits():
+    page = np.full((112, 400), 255, np.uint8)
+    for i in range(3): page[20:76, 20 + 120 * i:76 + 120 * i] = 255 - X[i, 0].numpy().repeat(2, 0).repeat(2, 1)
+    found = find_digits(page)
+    assert predict(MODEL, torch.stack([f.image for f in found])).argmax(1).tolist() == Y[:3].tolist()
+    for i, (left, top, right, bottom) in enumerate(f.box for f in found): assert 20 + 120 * i <= left < right <= 76 + 120 * i and 20 <= top < bottom <= 76
+    with pytest.raises(ValueError, match="holds 3 digits"): one_digit(page)
+    assert len(show_found(page, "abc").axes) == 4
+
+
+def test_boxes_are_in_pixels_of_the_picture():
+    big = Image.fromarray(np.pad(SEVEN, ((0, 100), (300, 0)), constant_values=255))
+    box, large = find_digits(big)[0].box, find_digits(big.resize((big.width * 5, big.height * 5)))[0].box
+    assert all(abs(5 * a - b) <= 12 for a, b in zip(box, large))
+
+
+def test_the_command(tmp_path):
+    page = np.full((112, 300), 255, np.uint8)
+    for i in range(2): page[20:76, 20 + 120 * i:76 + 120 * i] = 255 - X[i, 0].numpy().repeat(2, 0).repeat(2, 1)
+    Image.fromarray(page).save(tmp_path / "two.png")
+    done = command("predict", tmp_path / "two.png")
+    assert done.returncode == 1 and "holds 2 digits" in done.stderr and done.stdout == ""
+    done = command("predict", tmp_path / "two.png", "--all", "--show", tmp_path / "found.png")
+    assert done.returncode == 0 and [line.split(": ")[-1][0] for line in done.stdout.splitlines()] == ["7", "2"] and done.stdout.count(": at (") == 2
+    assert Image.open(tmp_path / "found.png").width > 300
+    done = command("predict", tmp_path / "two.png", "--all", "--show", tmp_path / "found.txt")
+    assert done.returncode == 1 and "expected .png" in done.stderr
+
+
+def test_strangeness():
+    "0 for what is known, whatever its brightness; digits are nearer than a checkerboard"
+    known = X[:2000]
+    assert strangeness(known[:50], known).max() < 1e-5 and strangeness(known[:50] // 2, known).max() < 1e-3
+    board = torch.zeros(1, 1, 28, 28)
+    board[..., ::8, :] = board[..., ::8] = 1
+    assert strangeness(board, known) > 2 * STRANGE > strangeness(X[3000:3100], known).median()
