@@ -176,7 +176,7 @@ def _layer_settings(layers):
         elif isinstance(l, nn.modules.padding._ConstantPadNd | nn.modules.padding._ReflectionPadNd | nn.modules.padding._ReplicationPadNd | nn.modules.padding._CircularPadNd):
             yield "pad", tuple(l.padding[-2::-2])  # the last dimension comes first, with what stands before and behind it
         elif isinstance(l, nn.Upsample) and l.mode in ("nearest", "linear", "bilinear", "trilinear") and not l.align_corners and not sum(f % 1 for f in (l.scale_factor if isinstance(l.scale_factor, tuple) else [l.scale_factor or 0.5])):
-            yield l.mode.removeprefix("bi").removeprefix("tri"), tuple(map(int, l.scale_factor)) if isinstance(l.scale_factor, tuple) else int(l.scale_factor)
+            yield l.mode.removeprefix("bi").removeprefix("tri"), tuple(map(int, l.scale_factor)) if isinstance(l.scale_factor, tuple) else int(l.scale_factor or 0)
         elif isinstance(l, nn.Module):
             if isinstance(l, nn.Upsample): raise ValueError(f"Upsample: give it a whole scale_factor, mode 'nearest' or 'bilinear' and no align_corners; of others, each output sees something else")
             if getattr(l, "transposed", False): raise ValueError(f"{type(l).__name__}: the outputs of a transposed convolution see different numbers of pixels, so there is no single field. Pass only the layers before it")
@@ -194,9 +194,9 @@ def _layer_settings(layers):
         else: raise TypeError(f"{shown(l)} is not a layer: give an nn.Module, or the settings of one as a tuple or a dict")
 
 # %% ../nbs/01_conv.ipynb #d1e23e5c
-def _ways(kind, value, *more):
+def _ways(kind, value, *more: int):
     "How a layer leads from output `i` to what it sees, in each dimension: from `i*stride - before` on, `extra` places further; between two places, both"
-    *settings, n = kind, value, *more
+    settings, n = (kind, value, *more[:-1]), more[-1]
     if kind == "pad": return [(1, v, 0) for v in per_dim(kind, value, n, -10**6)]
     if kind in ("nearest", "linear"):  # i lies at (i + 1/2)/v − 1/2
         return [(Fraction(1, v), Fraction(v - 1, 2*v) if kind == "linear" else 0, 0) for v in per_dim("scale_factor", value, n, 1)]

@@ -234,7 +234,7 @@ def _made(twin, in_shape, input_data):
 def _check(model, in_shape):
     "`in_shape` as a tuple; an error unless `summary` can take both"
     in_shape = tuple(in_shape) if isinstance(in_shape, (tuple, list)) else in_shape
-    counts = isinstance(in_shape, tuple) and all(isinstance(n, Integral) and not isinstance(n, bool) and 0 < n < 2**31 for n in in_shape)
+    counts = isinstance(in_shape, tuple) and all(isinstance(n, Integral) and not isinstance(n, bool) and 0 < int(n) < 2**31 for n in in_shape)
     if not counts or not in_shape:
         raise ValueError("in_shape must be the shape of one input without N, "
                          f"such as (1, 28, 28), not {in_shape!r}; for several inputs give input_data instead")

@@ -321,7 +321,7 @@ def pencil(d, rng):
     return jpeg(picture(noise(on_paper(ink, 0.88, 0.5), rng, 0.02)))
 @kind(easy=False)
 def thin_pen(d, rng):
-    a, image = strokes(d, 220, rng), None
+    a = strokes(d, 220, rng)
     from scipy.ndimage import distance_transform_edt as distance, gaussian_filter
     inside = distance(a > 0.5)
     return picture(on_paper(placed(np.clip(gaussian_filter((inside >= 0.55 * gaussian_filter(inside, 4).max()).astype(float), 1.2) * 2, 0, 1), 400, 400, rng)))
@@ -379,7 +379,7 @@ def made(name, x, y, n, seed=0):
     "Pictures of a kind, with what is expected of each: a class, or None"
     global OTHERS
     rng = np.random.default_rng([seed, sum(map(ord, name))])
-    OTHERS = [d for d in x[-200:]]
+    OTHERS = list(x[-200:])
     make, expected = KINDS[name]
     for i in rng.choice(len(x) - 200, n, replace=False): yield make(x[i], rng), int(y[i]) if expected == "digit" else None
 
