@@ -415,7 +415,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'mnist_cnn.pictures._from_array': ('pictures.html#_from_array', 'mnist_cnn/pictures.py'),
                                     'mnist_cnn.pictures._from_pil': ('pictures.html#_from_pil', 'mnist_cnn/pictures.py'),
                                     'mnist_cnn.pictures._gap': ('pictures.html#_gap', 'mnist_cnn/pictures.py'),
-                                    'mnist_cnn.pictures._grey': ('pictures.html#_grey', 'mnist_cnn/pictures.py'),
+                                    'mnist_cnn.pictures._gray': ('pictures.html#_gray', 'mnist_cnn/pictures.py'),
                                     'mnist_cnn.pictures._held': ('pictures.html#_held', 'mnist_cnn/pictures.py'),
                                     'mnist_cnn.pictures._in_flat': ('pictures.html#_in_flat', 'mnist_cnn/pictures.py'),
                                     'mnist_cnn.pictures._in_local': ('pictures.html#_in_local', 'mnist_cnn/pictures.py'),

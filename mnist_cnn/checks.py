@@ -313,12 +313,12 @@ def axes(ax: Any, # matplotlib's axes to draw on; None: new ones
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots()
 
-def check_style(colour: Any, # of a line; None: the next one of the axes
+def check_style(color: Any, # of a line; None: the next one of the axes
                 marker: Any, # of its points
                ) -> None:
     "A `ValueError` unless matplotlib knows both"
     from matplotlib.colors import to_rgba
     from matplotlib.markers import MarkerStyle
-    for name, value, known in ("colour", colour, to_rgba), ("marker", marker, MarkerStyle):
+    for name, value, known in ("color", color, to_rgba), ("marker", marker, MarkerStyle):
         try: value is None or known(value)
         except Exception: raise ValueError(f"{name} is {shown(value)}; expected one that matplotlib knows, such as {'orange' if known is to_rgba else 'o'!r}.") from None

@@ -30,18 +30,18 @@ def accuracy(model: nn.Module, # gives logits N×classes
     return evaluate(model, batches).accuracy
 
 # %% ../nbs/06_evaluation.ipynb #dcff8b8b
-def accuracy_interval(accuracy: float, # measured share of right answers, 0 to 1
+def accuracy_interval(accuracy: float, # measured fraction of right answers, 0 to 1
                       n: int, # number of samples it was measured on
                       z: float = 1.959964): # normal quantile; 1.96 for 95%
     "Wilson's interval for the true accuracy: (low, high)"
     accuracy, n, z = check_number("accuracy", accuracy, least=0, most=1), check_number("n", n, least=1, most=1e18), check_number("z", z, least=0, most=1000)
-    centre = accuracy + z**2 / (2 * n)
+    center = accuracy + z**2 / (2 * n)
     half = z * math.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
-    return max(0., (centre - half) / (1 + z**2 / n)), min(1., (centre + half) / (1 + z**2 / n))
+    return max(0., (center - half) / (1 + z**2 / n)), min(1., (center + half) / (1 + z**2 / n))
 
 # %% ../nbs/06_evaluation.ipynb #af0baf2a
 def predict(model: nn.Module, # gives logits N×classes
-            x: torch.Tensor | Batches, # images, uint8 or float N×C×H×W, or `Batches` (with their normalisation)
+            x: torch.Tensor | Batches, # images, uint8 or float N×C×H×W, or `Batches` (with their normalization)
             bs: int = 256): # images at once
     "Probabilities of the classes, N×classes, on the cpu"
     device = device_of(model)
@@ -61,7 +61,7 @@ def check_scored(probs: torch.Tensor, # probabilities N×classes
 # %% ../nbs/06_evaluation.ipynb #6d597a27
 def mistakes(probs: torch.Tensor, # probabilities N×classes, from `predict`
              targets: torch.Tensor): # true classes, N
-    "Indices of the samples that are read wrongly, the surest mistake first"
+    "Indices of the samples that are read wrongly, the most confident mistake first"
     probs, targets = check_scored(probs, targets)
     sure, preds = probs.max(1)
     wrong = (preds != targets).nonzero().flatten()
@@ -108,8 +108,8 @@ class ConfusionMatrix:
         ax = fig.subplots()
         ax.imshow(shade, cmap="Oranges", vmin=0, vmax=1.3)
         for (i, j), count in zip(torch.cartesian_prod(*[torch.arange(n)] * 2).tolist(), self.counts.flatten().tolist()):
-            colour, weight = "white" if shade[i, j] > 0.8 else "black", "bold" if i == j else "normal"
-            if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=colour, weight=weight)
+            color, weight = "white" if shade[i, j] > 0.8 else "black", "bold" if i == j else "normal"
+            if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=color, weight=weight)
         ax.set(xticks=range(n), yticks=range(n), xlabel="answer", ylabel="true class")
         names = check_texts("classes", range(n) if classes is None else classes, n)
         ax.set_xticklabels(names)

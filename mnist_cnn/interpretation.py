@@ -26,7 +26,7 @@ def show_maps(maps: torch.Tensor, # N×H×W, of any sign
               size: float = 0.9, # of one map, in inches
               over: torch.Tensor | None = None, # digits N×H×W, whose outlines are drawn on the maps
              ): # matplotlib figure
-    "Maps in a grid, each on its own scale: bright orange positive, dark blue negative, grey nothing"
+    "Maps in a grid, each on its own scale: bright orange positive, dark blue negative, gray nothing"
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -101,7 +101,7 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
     "The parts of images that excite each unit of a layer most"
     x = check_images(x, floats=True, least=1)
     n = check_number("n", n, least=1, most=len(x), whole=True)
-    if x.shape[1] != 1: raise ValueError(f"x has the shape {tuple(x.shape)}; expected grey images N×1×H×W.")
+    if x.shape[1] != 1: raise ValueError(f"x has the shape {tuple(x.shape)}; expected gray images N×1×H×W.")
     field = _window(model, layer)
     best, places = [], []
     for xb in x.split(512):
@@ -154,7 +154,7 @@ def saliency(model: nn.Module, # gives logits N×classes
 def integrated_gradients(model: nn.Module, # gives logits N×classes
                          x: torch.Tensor, # float N×C×H×W, as the model takes it
                          targets: torch.Tensor | int, # whose logit is explained: a class for each image, or one for all
-                         baseline: float | torch.Tensor = 0., # the image to begin from; a number: that grey everywhere
+                         baseline: float | torch.Tensor = 0., # the image to begin from; a number: that gray everywhere
                          n_steps: int = 64, # points of the integral; more are more exact
                         ) -> torch.Tensor: # N×C×H×W, of both signs; they sum to the logit's rise from the baseline
     "Each pixel's share in the difference that the image makes to the logit"
@@ -209,7 +209,7 @@ class Components(NamedTuple):
     "Principal components of a cloud of points"
     projected: torch.Tensor # N×k: the points, in the directions in which they vary most
     directions: torch.Tensor # k×features, of length 1
-    explained: torch.Tensor # k: share of the variance along each, 0 to 1
+    explained: torch.Tensor # k: fraction of the variance along each, 0 to 1
 
 def principal_components(features: torch.Tensor, # N×features
                          k: int = 2, # directions to keep
@@ -217,8 +217,8 @@ def principal_components(features: torch.Tensor, # N×features
     "The `k` directions in which the points vary most, and the points seen along them"
     features = check_images(features, "the features", n_dims=2, floats=True)
     k = check_number("k", k, least=1, most=min(features.shape), whole=True)
-    centred = features - features.mean(0)
-    u, s, v = torch.linalg.svd(centred, full_matrices=False)
+    centered = features - features.mean(0)
+    u, s, v = torch.linalg.svd(centered, full_matrices=False)
     if not 0 < (s**2).sum() < torch.inf: raise ValueError("the features are all the same, or too large to be squared; expected points that differ.")
     sign = v.gather(1, v.abs().argmax(1, keepdim=True)).sign()   # a direction and its opposite are alike: the largest part is positive
-    return Components(centred @ (v * sign)[:k].T, (v * sign)[:k], (s**2 / (s**2).sum())[:k])
+    return Components(centered @ (v * sign)[:k].T, (v * sign)[:k], (s**2 / (s**2).sum())[:k])

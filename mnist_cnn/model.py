@@ -35,7 +35,7 @@ def _input_error(x, name, weight):
         todo.append("put the channel before H×W: x.permute(0, 3, 1, 2)")
     elif shape[2:] != (28, 28):
         todo.append("resize them: torchvision.transforms.v2.Resize((28, 28))(x)")
-    elif shape[1] != 1: todo.append("make the images grey: x.mean(1, keepdim=True)")
+    elif shape[1] != 1: todo.append("make the images gray: x.mean(1, keepdim=True)")
     dtype, given = str(x.dtype).removeprefix('torch.'), '×'.join(map(str, shape)) or '()'
     return f"{takes} {dtype} of shape {given}. To fix it, {'; '.join(todo)}."
 

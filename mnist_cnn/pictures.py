@@ -97,21 +97,21 @@ def _read(image):
     return a, (size or max(np.shape(image))) / max(a.shape[:2])
 
 # %% ../nbs/32b_pictures.ipynb #5d9fde89
-def _grey(a):
+def _gray(a):
     "One value for each pixel: its brightness, or, where that says less, the mixture of colors that varies most"
     if a.shape[2] == 1: return a[..., 0]
-    grey = np.round(a @ np.array([19595, 38470, 7471]) / 65536 * 255) / 255  # as Pillow weighs them
-    if np.ptp(a.reshape(-1, 3), axis=0).max() < 0.1: return grey
+    gray = np.round(a @ np.array([19595, 38470, 7471]) / 65536 * 255) / 255  # as Pillow weighs them
+    if np.ptp(a.reshape(-1, 3), axis=0).max() < 0.1: return gray
     flat = a.reshape(-1, 3)
     some = flat[::max(1, len(flat) // 20_000)]
     weights = np.linalg.eigh(np.cov(some.T) + 1e-9 * np.eye(3))[1][:, -1]
     mixed = a @ (weights / np.abs(weights).sum())
     def spread(v): return np.subtract(*np.quantile(v, [0.995, 0.005]))
-    return mixed - mixed.min() if spread(mixed) > 2.5 * spread(grey) else grey
+    return mixed - mixed.min() if spread(mixed) > 2.5 * spread(gray) else gray
 
 # %% ../nbs/32b_pictures.ipynb #54bd176a
 def _flat_ink(a):
-    "Ink on a page of one grey value, 0 to 1, or None if it is not of one"
+    "Ink on a page of one gray value, 0 to 1, or None if it is not of one"
     from scipy import ndimage
     edge = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
     paper = np.median(edge)
@@ -223,13 +223,13 @@ def _is_stroke(region, labels):
     m = np.pad(np.isin(labels[region.top:region.bottom, region.left:region.right], region.labels), 1)
     return 2 * ndimage.distance_transform_edt(m).max() - 1 < 0.48 * region.size + 2
 
-def _contrast(region, grey, labels):
+def _contrast(region, gray, labels):
     "How far the region is from what surrounds it, in brightness; positive: it is darker"
-    h, w = grey.shape
+    h, w = gray.shape
     pad = max(4, 3 * region.size // 2, max(h, w) // 8)
     at = slice(max(0, region.top - pad), min(h, region.bottom + pad)), slice(max(0, region.left - pad), min(w, region.right + pad))
     own = np.isin(labels[at], region.labels)
-    return float(np.median(grey[at][~own]) - np.median(grey[at][own])) if own.any() and not own.all() else 0.
+    return float(np.median(gray[at][~own]) - np.median(gray[at][own])) if own.any() and not own.all() else 0.
 
 # %% ../nbs/32b_pictures.ipynb #3e11f18d
 def _gap(a, b):
@@ -279,10 +279,10 @@ def _between(a):
         apart = (sums[-1] * below / below[-1] - sums)**2 / (below * (below[-1] - below))
     return edges[np.nanargmax(apart[:-1]) + 1]
 
-def _sheet(grey):
+def _sheet(gray):
     "Where a sheet lies in the picture, with sharp edges and something else around it: its place, and the sheet, continued over what is around it"
     from scipy import ndimage
-    smooth = ndimage.gaussian_filter(grey, 1.5)
+    smooth = ndimage.gaussian_filter(gray, 1.5)
     bright = smooth > _between(smooth)
     for part in (bright, ~bright):
         labels, n = ndimage.label(part)
@@ -296,12 +296,12 @@ def _sheet(grey):
         depth, clear = [ndimage.distance_transform_edt(np.pad(m, 1))[1:-1, 1:-1] for m in (sheet, empty)]
         if sides.mean() > 0.1 or not 0.06 < sheet.mean() < 0.95 or depth.max() < 0.3 * size or clear.max() < 0.17 * size or sheet.mean() * sheet.size < 0.7 * len(rows) * len(cols): continue
         away = ndimage.distance_transform_edt(~sheet)
-        inside, outside = np.median(grey[(depth > 3) & (depth < 7)]), np.median(grey[(away > 3) & (away < 7)])
-        if abs(inside - outside) < max(0.15, 0.6 * abs(np.median(grey[sheet]) - np.median(grey[~sheet]))): continue
+        inside, outside = np.median(gray[(depth > 3) & (depth < 7)]), np.median(gray[(away > 3) & (away < 7)])
+        if abs(inside - outside) < max(0.15, 0.6 * abs(np.median(gray[sheet]) - np.median(gray[~sheet]))): continue
         inner = depth > 4
         y, x = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
         at = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
-        return (rows[0], cols[0]), smooth[y, x][at] * ~inner[at] + grey[at] * inner[at]
+        return (rows[0], cols[0]), smooth[y, x][at] * ~inner[at] + gray[at] * inner[at]
     return None
 
 def _moved(region, down, right):
@@ -310,7 +310,7 @@ def _moved(region, down, right):
 
 # %% ../nbs/32b_pictures.ipynb #0e56ba9c
 def _in_flat(ink):
-    "Digits on a page of one grey value: how sure that there are any, the digits, the ink, and the numbers of its regions"
+    "Digits on a page of one gray value: how sure that there are any, the digits, the ink, and the numbers of its regions"
     mask = ink > 0
     _remove_lines(mask)
     labels, regions = _regions(ink, mask)
@@ -321,10 +321,10 @@ def _in_flat(ink):
         digits = [reduce(_joined, crumbs, digits[0])]
     return 1., digits, ink, labels
 
-def _in_local(grey, dark):
-    "The same where the page is not of one grey value, for ink that is darker, or lighter, than the page"
+def _in_local(gray, dark):
+    "The same where the page is not of one gray value, for ink that is darker, or lighter, than the page"
     from scipy import ndimage
-    ink, noise = _local_ink(grey, dark)
+    ink, noise = _local_ink(gray, dark)
     level = least = max(0.08, 6 * noise)
     for _ in range(2):  # first by the noise, then by how dark the ink is
         mask = ink > level
@@ -335,7 +335,7 @@ def _in_local(grey, dark):
         if not digits or digits[0].ink < 1.4 * least: return 0., [], ink, labels  # what barely rises above the noise is noise
         level = max(least, 0.5 * digits[0].ink)
     main = digits[0]
-    sure = _contrast(main, grey, labels) * (1 if dark else -1)
+    sure = _contrast(main, gray, labels) * (1 if dark else -1)
     kept = ndimage.binary_dilation(np.isin(labels, [i for d in digits for i in d.labels]), iterations=max(1, round(min(ink.shape) / 200)))
     near = ndimage.grey_dilation(labels, (5, 5))
     return sure, digits if sure > (0.25 if main.edge else 0.06) else [], np.where(kept, np.clip((ink / main.ink - 0.25) / 0.55, 0, 1), 0), np.where(labels == 0, near * kept, labels)
@@ -344,15 +344,15 @@ def _inside(a, b):
     "Does a region lie within the box of another?"
     return a.left > b.left and a.top > b.top and a.right < b.right and a.bottom < b.bottom
 
-def _search(grey):
-    "Digits in a grey picture, the largest first, the ink, and the numbers of its regions"
-    flat = _flat_ink(grey)
+def _search(gray):
+    "Digits in a gray picture, the largest first, the ink, and the numbers of its regions"
+    flat = _flat_ink(gray)
     if flat is not None and ((found := _in_flat(flat))[1] or not flat.any()): return found[1:]
-    if (sheet := _sheet(grey)) is not None:
+    if (sheet := _sheet(gray)) is not None:
         (top, left), on_it = sheet
         digits, ink, labels = max((_in_local(on_it, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
-        if digits: return [_moved(d, top, left) for d in digits], *[np.pad(v, [(top, grey.shape[0] - top - v.shape[0]), (left, grey.shape[1] - left - v.shape[1])]) for v in (ink, labels)]
-    return max((_in_local(grey, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
+        if digits: return [_moved(d, top, left) for d in digits], *[np.pad(v, [(top, gray.shape[0] - top - v.shape[0]), (left, gray.shape[1] - left - v.shape[1])]) for v in (ink, labels)]
+    return max((_in_local(gray, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
 
 # %% ../nbs/32b_pictures.ipynb #701ff0c6
 def _thickness(ink):
@@ -367,7 +367,7 @@ def _held(ink):
     ink = ink[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1]
     pixel = max(ink.shape) / 20
     thin = 1.7 * pixel - _thickness(ink)
-    if thin > 0.7 * pixel and pixel > 1:  # a pen thinner than any of MNIST's, which would come out as a grey hair
+    if thin > 0.7 * pixel and pixel > 1:  # a pen thinner than any of MNIST's, which would come out as a gray hair
         from scipy import ndimage
         ink = ndimage.grey_dilation(np.pad(ink, round(thin)), footprint=_disk(thin / 2))
     h, w = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
@@ -400,11 +400,11 @@ def _named(image): return f"{image}" if isinstance(image, (str, os.PathLike)) el
 def _find(image):
     "The picture as it was searched, how many pixels make one of it, and the digits from left to right"
     (a, scale), name = _read(image), _named(image)
-    grey = _grey(a)
-    digits, ink, labels = _search(grey)
-    if np.ptp(grey) < 0.1: raise ValueError(f"{name}: no digit found, all of it has nearly the same brightness.")
+    gray = _gray(a)
+    digits, ink, labels = _search(gray)
+    if np.ptp(gray) < 0.1: raise ValueError(f"{name}: no digit found, all of it has nearly the same brightness.")
     if not digits: raise ValueError(f"{name}: no digit found, only specks, noise, lines or blots.")
-    if (ink > 0.5).mean() > 0.6 and min(grey.shape) > 0.5 * max(grey.shape):
+    if (ink > 0.5).mean() > 0.6 and min(gray.shape) > 0.5 * max(gray.shape):
         raise ValueError(f"{name}: no digit found, ink fills most of the picture; leave a margin around the digit.")
     held = [Found(_held(np.where(np.isin(labels, d.labels), ink, 0)), tuple(round(v * scale) for v in d.box)) for d in digits]
     return a, scale, sorted(held, key=lambda found: found.box)

@@ -117,7 +117,7 @@ class SpeedRecipe:
     bs: int = 64
     epochs: float = 1. # passes over the training set
     lr: float = 0.01 # the highest
-    warmup: float = 0.1 # share of the run in which the learning rate rises
+    warmup: float = 0.1 # fraction of the run in which the learning rate rises
     betas: tuple = (0.8, 0.95) # of Adam
     label_smoothing: float = 0.1
     mean: float = 0.1307 # of the training pixels …
@@ -257,7 +257,7 @@ _included = {
                "the files of the data set, compiling the kernels (they are made once for a machine).",
     "step": "Forward, backward and Adam for SimpleCNN and one batch of 16 that is already in memory. Excluded: the data; "
             "compiling, which is given beside.",
-    "speedrun": "From bytes in memory to the accuracy on the 10,000 test digits. Included: first weights, choosing and converting "
+    "speedrun": "From bytes in memory to the accuracy on the 10,000 test digits. Included: initial weights, choosing and converting "
                 "the digits, training, reading the test set. Excluded: importing, reading the files; the first round of each, in "
                 "which kernels may be compiled."}
 
@@ -298,7 +298,7 @@ def _steps(n):
     except Unfit: pass
     return ways, compile_seconds
 
-def bench(n: int = 60_000, # training images in the classic run; fewer make it quicker
+def bench(n: int = 60_000, # training images in the classic run; fewer make it faster
           rounds: int = 3, # how often each comparison is made
           say: Callable = print): # is told what is being done
     "Compare the classic run, its steps and the speed run with what they are measured against; a dictionary of plain values"

@@ -24,7 +24,7 @@ class Reliability:
     "How often answers given with a certain probability are right, by bins of that probability"
     counts: torch.Tensor # samples in each bin
     confidence: torch.Tensor # mean probability of the answers in each bin; nan where there are none
-    accuracy: torch.Tensor # share of these that are right; nan where there are none
+    accuracy: torch.Tensor # fraction of these that are right; nan where there are none
 
     @property
     def ece(self):
@@ -32,16 +32,16 @@ class Reliability:
         gaps = (self.confidence - self.accuracy).abs().nan_to_num(0)
         return ((self.counts.double() @ gaps) / self.counts.sum()).item()
 
-    def plot(self, ax: Any = None, label: str | None = None, colour: str | None = "#0072B2", marker: str | None = "o"):
+    def plot(self, ax: Any = None, label: str | None = None, color: str | None = "#0072B2", marker: str | None = "o"):
         "Draw accuracy against confidence with Wilson intervals, and return the figure"
-        check_style(colour, marker)
+        check_style(color, marker)
         fig, ax = axes(ax, 4.2, 4)
         some = self.counts > 0
         c, a = self.confidence[some].numpy(), self.accuracy[some].numpy()
         low, high = np.array([accuracy_interval(p, n) for p, n in zip(a.tolist(), self.counts[some].tolist())]).T
         if not ax.lines: ax.plot([0, 1], [0, 1], ":", color="0.4")
-        ax.errorbar(c, a, [np.maximum(0, a - low), np.maximum(0, high - a)], marker=marker, linestyle="-", color=colour, capsize=3, label=None if label is None else str(label))
-        ax.set(xlabel="probability of the answer", ylabel="share of right answers", xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
+        ax.errorbar(c, a, [np.maximum(0, a - low), np.maximum(0, high - a)], marker=marker, linestyle="-", color=color, capsize=3, label=None if label is None else str(label))
+        ax.set(xlabel="probability of the answer", ylabel="fraction of right answers", xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
         return fig
 
 def reliability(probs: torch.Tensor, # probabilities N×classes, from `predict`
@@ -104,8 +104,8 @@ def strangeness(x: torch.Tensor, # images N×1×28×28, uint8 or floats in [0, 1
 # %% ../nbs/06b_uncertainty.ipynb #316c9e1a
 class McNemar(NamedTuple):
     "How two models compare on the same samples"
-    only_a: int # samples that only the first reads rightly
-    only_b: int # samples that only the second reads rightly
+    only_a: int # samples that only the first gets right
+    only_b: int # samples that only the second gets right
     p_value: float # chance of a split at least as uneven if both were equally good
 
 def mcnemar(targets: torch.Tensor, # true classes, N
@@ -129,7 +129,7 @@ def mcnemar(targets: torch.Tensor, # true classes, N
 def disputed(probs: torch.Tensor, # probabilities of several models, M×N×classes: `torch.stack` of what `predict` gives
              targets: torch.Tensor, # labels, N
             ) -> torch.Tensor: # indices of samples
-    "Samples for which all models give the same answer and it is not the label, the surest first"
+    "Samples for which all models give the same answer and it is not the label, the most confident first"
     probs, targets = check_tensor(probs, "the probabilities", "M×N×classes"), check_targets(targets)
     if probs.ndim != 3 or not len(probs) or not len(targets) or probs.shape[1] != len(targets):
         raise ValueError(f"probs are {tuple(probs.shape)} and there are {len(targets):,} targets; expected M×N×classes, "

@@ -319,7 +319,7 @@ _matrix_style = """<style>
 
 # %% ../nbs/34_widgets.ipynb #d4f61b08
 def _strip(images, n_cols=12, gap=2):
-    "Images N×H×W, uint8, in rows on grey, as the bytes of a PNG in base64, and its width in pixels"
+    "Images N×H×W, uint8, in rows on gray, as the bytes of a PNG in base64, and its width in pixels"
     from PIL import Image
     h, w = images.shape[1:]
     n_cols = min(n_cols, len(images))

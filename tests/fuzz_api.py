@@ -86,7 +86,7 @@ GOOD = {
     "checks.check_function": dict(name=chosen("f"), value=chosen(len), example=chosen("len")), "checks.check_device": dict(device=chosen("cpu")), "checks.check_autocast": dict(dtype=chosen(torch.bfloat16)), "checks.check_generator": dict(generator=torch.Generator),
     "checks.check_finite": dict(values=floats, model=model), "checks.check_params": dict(params=lambda: list(model().parameters())), "checks.check_pair": dict(pair=lambda: (floats(), y())), "checks.pairs": dict(batches=batches), "checks.check_batches": dict(batches=batches),
     "checks.fits": dict(x=floats, weight=lambda: model().conv1.weight), "checks.is_optimizer": dict(opt=chosen(torch.optim.Adam)), "checks.made_optimizer": dict(opt=chosen(torch.optim.Adam), params=lambda: list(model().parameters()), lr=chosen(0.1)),
-    "checks.check_tensor": dict(x=floats, name=chosen("maps"), wanted=chosen("N×H×W")), "checks.axes": dict(ax=chosen(None), width=chosen(3), height=chosen(2)), "checks.check_style": dict(colour=chosen("red"), marker=chosen("o")),
+    "checks.check_tensor": dict(x=floats, name=chosen("maps"), wanted=chosen("N×H×W")), "checks.axes": dict(ax=chosen(None), width=chosen(3), height=chosen(2)), "checks.check_style": dict(color=chosen("red"), marker=chosen("o")),
     "checks.check_logits": dict(logits=probs, targets=y, model=model), "checks.check_images": dict(x=x), "checks.as_pixels": dict(x=x), "checks.check_targets": dict(y=y), "checks.check_probs": dict(probs=probs),
     "conv.per_dim": dict(name=chosen("stride"), value=chosen(3), n=chosen(2), least=chosen(1)), "conv.windows": dict(kernel_size=chosen(3), stride=chosen(1), padding=chosen(0), dilation=chosen(1), n=chosen(2)),
     "conv.out_size": dict(in_size=chosen(28), kernel_size=chosen(3)), "conv.find_conv": dict(in_size=chosen(28), out_size=chosen(14)), "conv.transposed_out_size": dict(in_size=chosen(14), kernel_size=chosen(2)),
@@ -174,7 +174,7 @@ OTHERS += [lambda: Batches(x(), y(), bs=1), lambda: Batches(floats(), y(), bs=4)
 FIXED = set("self name what hint asks note example test_bs transform".split())  # made by the package itself, or for messages
 FUNCTIONS = set("f distort opt factor augment loss_fn network test".split())  # in which the package calls what it is given
 FLAGS = set("train shuffle drop_last ceil_mode transposed folded any_order pin_memory resume".split())  # true or false, as Python has it
-LOW = {"checks": set("x y value values model probs logits device dtype generator params pair batches opt ax colour marker".split()), "checks.check_finite": {"model"}, "checks.made_optimizer": {"opt"}, "files": {"path", "root", "a", "image", "model", "state"},  # called by the package: only what comes from outside is odd
+LOW = {"checks": set("x y value values model probs logits device dtype generator params pair batches opt ax color marker".split()), "checks.check_finite": {"model"}, "checks.made_optimizer": {"opt"}, "files": {"path", "root", "a", "image", "model", "state"},  # called by the package: only what comes from outside is odd
        "conv.per_dim": {"value"}, "conv.windows": {"kernel_size", "stride", "padding", "dilation"}, "checks.as_pixels": set(), "files.write_tensors": {"path"}, "data.Augment.positions": {"generator"}}
 
 

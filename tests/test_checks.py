@@ -228,7 +228,7 @@ def test_drawings():
     assert axes(ax, 9, 9) == (fig, ax) and tuple(fig.get_size_inches()) == (3, 2)
     for wrong in (fig, 3, "ax", X): rejected(TypeError, "expected matplotlib's axes", axes, wrong, 3, 2)
     check_style("#0072B2", "o"), check_style(None, "s")
-    for colour in ("no color", 3, X, []): rejected(ValueError, "colour is ", check_style, colour, "o")
+    for color in ("no color", 3, X, []): rejected(ValueError, "color is ", check_style, color, "o")
     for marker in ("no marker", X, {}): rejected(ValueError, "marker is ", check_style, "red", marker)
 
 

@@ -11,7 +11,7 @@ x = torch.rand(3, 1, 28, 28)
 SHAPES = [
     ((255 * x).byte(), 'x.float() / 255'), ((255 * x).byte()[0], 'x.float() / 255'), (x[0], 'add the batch: x[None]'),
     (x[0, 0], 'x[None, None]'), (x[0].expand(5, 28, 28), 'x[:, None]'), (x.permute(0, 2, 3, 1), 'permute'),
-    (x.expand(3, 3, 28, 28), 'grey'), (torch.zeros(2, 1, 32, 32), 'resize'), (x.flatten(1), 'N×1×28×28'), (torch.tensor(1.), '()')]
+    (x.expand(3, 3, 28, 28), 'gray'), (torch.zeros(2, 1, 32, 32), 'resize'), (x.flatten(1), 'N×1×28×28'), (torch.tensor(1.), '()')]
 
 
 @pytest.mark.parametrize('bad, says', SHAPES)

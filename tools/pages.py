@@ -26,12 +26,15 @@ LINKED_HEADING = re.compile(r'^(#+ .*?)\[(`[^`]+`)\]\([^)]*\)', re.M)
 
 
 class ShowSource(Processor):
-    "Show an exported cell once, as the cell it is, folded where it is long; offer the notebook. Signatures stand on pages of their own."
+    "Show an exported cell once, as the cell it is, folded where it is long, as a block of imports is; offer the notebook. Signatures stand on pages of their own."
     def __init__(self, nb):
         super().__init__(nb)
         if Path(nb.path_).stem.startswith('reference_'): return
         for cell in nb.cells:
-            if 'export' not in cell.directives_: continue
+            if 'export' not in cell.directives_:
+                if cell.cell_type == 'code' and not cell.directives_ and cell.source.count('\n') > 2 and only_imports(cell.source):
+                    cell.source = '#| code-fold: true\n#| code-summary: "Imports"\n' + cell.source
+                continue
             del cell.directives_['export']  # or nbdev would hide the cell, document its names here and run it for that
             if only_imports(cell.source):
                 cell.directives_['hide'] = []
