@@ -262,6 +262,7 @@ def check_scale(x: torch.Tensor, # a batch of any kind; only images N×1×H×W a
                 name: str = "the images", # as the caller knows them
                ) -> torch.Tensor:
     "The batch; a `ValueError` if it holds images as floats from 0 to 255, whose network would be sure of wrong answers"
+    if not isinstance(x, torch.Tensor): raise TypeError(f"{name} are {shown(x)}; expected a tensor.")
     if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.is_floating_point() or not x.numel(): return x
     low, high = x.aminmax()
     if 32 < high <= 1e6 and low >= 0:  # standardized pixels have both signs; far above this, the network itself gives NaN

@@ -168,10 +168,12 @@ def blurred(x: torch.Tensor, # images N×C×H×W, uint8 or float
             sigma: float, # of the Gaussian, in pixels
            ) -> torch.Tensor: # float
     "The images out of focus"
-    sigma = check_number("sigma", sigma, least=0, most=1000)
+    sigma = check_number("sigma", sigma, least=0, most=100)
     if sigma < 0.02: return _pixels(x)  # no pixel would get anything of its neighbors
     rim = math.ceil(3 * sigma)  # black, as the page goes on
-    return _torchvision("gaussian_blur", F.pad(_pixels(x), [rim] * 4), [2 * rim + 1] * 2, [sigma] * 2)[..., rim:-rim, rim:-rim]
+    x = F.pad(_pixels(x), [rim] * 4)
+    for window in [2 * rim + 1, 1], [1, 2 * rim + 1]: x = _torchvision("gaussian_blur", x, window, [sigma] * 2)  # along rows, then columns
+    return x[..., rim:-rim, rim:-rim]
 
 def noisy(x: torch.Tensor, # images N×C×H×W, uint8 or float
           sd: float, # of the noise, where white is 1

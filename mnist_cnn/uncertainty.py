@@ -99,6 +99,7 @@ def strangeness(x: torch.Tensor, # images N×1×28×28, uint8 or floats in [0, 1
                ) -> torch.Tensor: # N: 0, the same but for brightness, to 1, no pixel in common
     "How far each image is from the nearest known one: 1 minus the cosine of the angle between them, both blurred"
     known, x = _directions(check_images(known)), _directions(check_images(x))
+    if not (known.isfinite().all() and x.isfinite().all()): raise ValueError("the images hold NaN or infinite pixels; expected finite ones.")
     return torch.cat([1 - (part @ known.T).amax(1) for part in x.split(256)]).clamp(0, 1)
 
 # %% ../nbs/06b_uncertainty.ipynb #316c9e1a

@@ -307,7 +307,7 @@ _matrix_style = """<style>
 .cmx .cmx-table :is(th,td){padding:0;height:2rem;text-align:center;vertical-align:middle;border:1px solid rgba(128,128,128,.35)}
 .cmx .cmx-table caption{caption-side:top;text-align:center;color:inherit;font-size:.85rem;padding:.25rem}
 .cmx details.cmx-cell{margin:0;padding:0;border:0;border-radius:0;background:none}
-.cmx .cmx-cell>summary{display:block;white-space:nowrap;list-style:none;margin:0;padding:0;border:0;line-height:2rem;font-size:inherit;color:inherit;cursor:pointer;text-align:center}
+.cmx .cmx-cell>summary{display:block;min-width:1.6rem;white-space:nowrap;list-style:none;margin:0;padding:0;border:0;line-height:2rem;font-size:inherit;color:inherit;cursor:pointer;text-align:center}
 .cmx .cmx-cell>summary::-webkit-details-marker,.cmx .cmx-cell>summary::before{display:none}
 .cmx .cmx-cell[open]>summary{outline:3px solid currentColor;outline-offset:-3px;margin:0;border:0}
 .cmx .cmx-right>summary{font-weight:700}

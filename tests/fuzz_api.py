@@ -38,8 +38,8 @@ N = 6
 RECORDS = "made by the functions, not by users"
 LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.ConfusionMatrix uncertainty.Reliability uncertainty.McNemar interpretation.TopPatches interpretation.Components speed.TimedRun "
                             "speed.SpeedRun speed.Compared recipes.Run training.Score training.Epoch summary.LayerRow summary.Summary exercises.Verdict exercises.Question checkpoint.Stopped kernels.Unfit "
-                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS diagnosis.Layer diagnosis.Diagnosis distributed.Together speed.Rates kernels.check_sizes".split(), RECORDS),
-            **dict.fromkeys("cli.make_parser cli.train cli.evaluate cli.predict cli.study cli.export cli.speedrun cli.bench cli.main".split(), "the command line has tests of its own"),
+                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS diagnosis.Layer diagnosis.Diagnosis distributed.Together speed.Rates kernels.check_sizes pictures.Found".split(), RECORDS),
+            **dict.fromkeys("cli.make_parser cli.train cli.evaluate cli.predict cli.study cli.export cli.speedrun cli.bench cli.main cli.book cli.pack_book".split(), "the command line has tests of its own"),
             **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run "
                             "playground.classic_run trainer.page_files distributed.process_group".split(), "measures, trains for long or starts processes")}
 CHANGES = {"training.set_seed", "training.fit", "training.lr_range", "recipes.run_recipe", "evaluation.noisy", "model.SimpleCNN", "model.AllConvNet", "model.plain_cnn", "files.load_weights", "evaluation.covered",
@@ -111,7 +111,7 @@ GOOD = {
     "files.as_path": dict(path=at("a-idx")), "files.regular": dict(path=at("a-idx")), "files.read_bytes": dict(path=at("a-idx")), "files.read_json": dict(path=at("a.json"), what=chosen("results")), "files.sha256_of": dict(path=at("a-idx")),
     "files.atomic_write": dict(path=at("new")), "files.check_writable": dict(path=at("new"), example=chosen("CNN.pt")), "files.sweep": dict(path=at("new")), "files.locked": dict(path=at("new")),
     "files.read_idx": dict(path=at("a-idx")), "files.write_idx": dict(path=at("b-idx"), a=lambda: x()[0, 0]), "files.read_mnist": dict(train=chosen(False), root=lambda: held()[3], n_classes=chosen(10)),
-    "files.unpack": dict(root=at("data")), "files.open_image": dict(path=at("digit.png")), "files.beside": dict(path=at("CNN.pt"), suffix=chosen(".png")), "pictures.find_digits": dict(image=at("digit.png")), "pictures.one_digit": dict(image=at("digit.png")), "pictures.show_found": dict(image=at("digit.png")), "checks.check_scale": dict(x=x), "uncertainty.strangeness": dict(x=x, known=x), "files.read_tensors": dict(path=at("CNN.pt"), what=chosen("weights")),
+    "files.unpack": dict(root=at("data")), "files.open_image": dict(file=at("digit.png")), "files.beside": dict(path=at("CNN.pt"), suffix=chosen(".png")), "pictures.find_digits": dict(image=at("digit.png")), "pictures.one_digit": dict(image=at("digit.png")), "pictures.show_found": dict(image=at("digit.png")), "checks.check_scale": dict(x=x), "uncertainty.strangeness": dict(x=x, known=x), "files.read_tensors": dict(path=at("CNN.pt"), what=chosen("weights")),
     "files.write_tensors": dict(state=lambda: model().state_dict(), path=at("b.pt")), "files.on_cpu": dict(model=model), "files.check_state": dict(state=lambda: model().state_dict(), model=model, path=at("CNN.pt")),
     "files.save_weights": dict(model=model, path=at("b.pt")), "files.load_weights": dict(model=model, path=at("CNN.pt")),
     "interpretation.show_maps": dict(maps=lambda: floats()[:, 0]), "interpretation.activations": dict(model=model, x=floats, layer=chosen("conv2")),
