@@ -64,7 +64,7 @@ def checksum(batches: Any, # `Batches`, or anything else
     digest = hashlib.sha256()
     for t in (batches.x, batches.y):
         digest.update(f"{t.dtype} {tuple(t.shape)}".encode())
-        digest.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 # %% ../nbs/33_checkpoint.ipynb #61f12463

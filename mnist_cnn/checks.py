@@ -263,7 +263,7 @@ def check_scale(x: torch.Tensor, # a batch of any kind; only images N×1×H×W a
                ) -> torch.Tensor:
     "The batch; a `ValueError` if it holds images as floats from 0 to 255, whose network would be sure of wrong answers"
     if not isinstance(x, torch.Tensor): raise TypeError(f"{name} are {shown(x)}; expected a tensor.")
-    if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.is_floating_point() or not x.numel(): return x
+    if not _dense(x) or x.dtype not in _FLOATS or x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel(): return x
     low, high = x.aminmax()
     if 32 < high <= 1e6 and low >= 0:  # standardized pixels have both signs; far above this, the network itself gives NaN
         raise ValueError(f"{name} are floats from {low:g} to {high:g}; expected pixels near [0, 1]. Divide them by 255, or give them as uint8.")

@@ -7,10 +7,11 @@ __all__ = ['load_tensors', 'show_digits', 'Batches', 'to_tensor', 'mnist', 'data
 
 # %% ../nbs/03_data.ipynb #552b9278
 import copy, math, os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_all_start_methods, get_start_method
+from typing import Any
 import numpy as np
 import torch, torch.nn.functional as F
 from .checks import as_pixels, check_device, check_function, check_generator, check_images, check_number, check_targets, check_tensor, check_texts, shown
@@ -27,8 +28,8 @@ def load_tensors(train: bool = True, # the training set (60,000 digits) or the t
     return x.unsqueeze(1), y.long()
 
 # %% ../nbs/03_data.ipynb #793ff763
-def show_digits(x, # images, N×1×H×W or N×H×W, of any type
-                titles=None, # one for each image
+def show_digits(x: torch.Tensor, # images, N×1×H×W or N×H×W, of any type
+                titles: Sequence | None = None, # one for each image
                 n_cols: int = 10, # images in a row
                 size: float = 0.75): # of one image, in inches
     "Show images in a grid and return the figure"
@@ -54,8 +55,8 @@ class Batches:
     "Batches `(xb, yb)` of a data set held in memory, on the device: float32 images and their targets"
     _chunk = 4096  # samples turned into floats at once: few calls, little memory
     def __init__(self,
-                 x, # images, uint8 N×C×H×W (divided by 255), or floats (taken as they are)
-                 y, # targets, N whole numbers
+                 x: torch.Tensor, # images, uint8 N×C×H×W (divided by 255), or floats (taken as they are)
+                 y: torch.Tensor, # targets, N whole numbers
                  bs: int = 16, # samples in a batch; the last one may be smaller
                  shuffle: bool = False, # a new order for each pass, from torch's random state?
                  device: str | torch.device | None = None, # where the data is kept; None: where it is
@@ -113,7 +114,7 @@ class Batches:
         return other
 
 # %% ../nbs/03_data.ipynb #e2a467d0
-def to_tensor(image, # PIL image
+def to_tensor(image: Any, # PIL image
              ) -> torch.Tensor:
     "torchvision's `ToTensor`, float32 C×H×W in [0, 1]"
     from torchvision.transforms.functional import to_tensor  # importing torchvision takes seconds
@@ -196,7 +197,7 @@ class Augment:
         return F.grid_sample(x, p.div_(middle).permute(0, 2, 3, 1), align_corners=True)
 
 # %% ../nbs/03_data.ipynb #ea30f930
-def prepare_image(image, # a file's path, an open file, bytes, a PIL image or an array H×W, 1×H×W, H×W×3 or H×W×4; dark on light or light on dark
+def prepare_image(image: Any, # a file's path, an open file, bytes, a PIL image or an array H×W, 1×H×W, H×W×3 or H×W×4; dark on light or light on dark
                  ) -> torch.Tensor:
     "The one handwritten digit in a picture as MNIST would hold it: uint8 1×28×28, scaled into 20×20, centered by its mass"
     return one_digit(image).image

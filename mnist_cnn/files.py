@@ -13,6 +13,7 @@ import glob, hashlib, io, json, math, os, re, shutil, stat, tempfile, uuid, warn
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from .checks import check_model, shown
 # %% ../nbs/30_files.ipynb #79af2ac4
 MOST_JSON = 2**24 # bytes that a file of results may hold; ours have some thousands
 
-def as_path(path, # a text, or a path
+def as_path(path: str | os.PathLike, # a text, or a path
            ) -> Path:
     "A path that a file may have; `~` is the home folder"
     try: path = Path(os.path.expanduser(path))
@@ -126,7 +127,8 @@ def beside(path: str | os.PathLike, # a file of weights
           ) -> Path:
     "The file beside the weights: its suffix takes the place of `.pt`, and is appended to any other name"
     path = as_path(path)
-    return path.with_name(path.name.removesuffix(".pt") + suffix)
+    try: return path.with_name(path.name.removesuffix(".pt") + suffix)
+    except (TypeError, ValueError): raise ValueError(f"{path} with {suffix!r:.50} is not the name of a file; expected names such as CNN.pt and .png.") from None
 
 def sweep(path: str | os.PathLike, # a file
           *others: str | os.PathLike, # files beside it
@@ -225,7 +227,7 @@ def read_idx(path: str | os.PathLike, # an IDX file of unsigned bytes, as it is 
     return torch.from_numpy(found.astype(found.dtype.newbyteorder("=")))
 
 def write_idx(path: str | os.PathLike, # file to write; packed with gzip if it ends in `.gz`
-              a, # tensor or array of uint8, of 1 to 4 dimensions
+              a: torch.Tensor | np.ndarray, # tensor or array of uint8, of 1 to 4 dimensions
              ) -> None:
     "Write an IDX file"
     try: a = np.asarray(a.detach().cpu() if isinstance(a, torch.Tensor) else a)
@@ -349,7 +351,7 @@ def _formats(file, name):
     return *FORMATS, "HEIF"
 
 @contextmanager
-def open_image(file): # the path of a file with a raster image, or such a file, open for reading
+def open_image(file: Any): # the path of a file with a raster image, or such a file, open for reading
     "The image in a file, to be used within this block; any failure is an `OSError` or a `ValueError` that names the file"
     from PIL import Image, UnidentifiedImageError
     with ExitStack() as held:
@@ -388,7 +390,7 @@ def read_tensors(path: str | os.PathLike, # a file
     except Exception as e:  # whatever a damaged file makes torch do
         raise ValueError(f"{path}: is not {what} that can be read safely ({_why(e).split('. ')[0]}).") from None
 
-def write_tensors(state, # tensors and plain values
+def write_tensors(state: Any, # tensors and plain values
                   path: str | os.PathLike, # file to write
                  ) -> None:
     "`torch.save` to a file, made in memory first: torch hides a disk's errors behind its own"
@@ -437,7 +439,7 @@ def _misfit(a, b):
     if not a.detach().to(b.dtype).isfinite().all(): return "holds NaN or infinite values"
     return ""
 
-def check_state(state, # what should be a `state_dict`
+def check_state(state: Any, # what should be a `state_dict`
                 model: nn.Module, # that it is for
                 path: str | os.PathLike, # where it is from, for the message
                ) -> None:

@@ -7,13 +7,15 @@ __all__ = ['TINY', 'SMALL', 'SIDE', 'Found', 'find_digits', 'one_digit', 'show_f
 
 # %% ../nbs/32b_pictures.ipynb #606c574f
 import io, math, os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
 
-from .checks import shown
+from .checks import check_texts, shown
 from .files import open_image
 
 # %% ../nbs/32b_pictures.ipynb #e7807906
@@ -409,12 +411,12 @@ def _find(image):
     held = [Found(_held(np.where(np.isin(labels, d.labels), ink, 0)), tuple(round(v * scale) for v in d.box)) for d in digits]
     return a, scale, sorted(held, key=lambda found: found.box)
 
-def find_digits(image, # a file's path, an open file, bytes, a PIL image or an array
+def find_digits(image: Any, # a file's path, an open file, bytes, a PIL image or an array
                ) -> list: # of `Found`, from left to right
     "All digits in a picture; a `ValueError` if there are none"
     return _find(image)[2]
 
-def one_digit(image, # a file's path, an open file, bytes, a PIL image or an array
+def one_digit(image: Any, # a file's path, an open file, bytes, a PIL image or an array
              ) -> Found:
     "The digit in a picture; a `ValueError` if there is none, or more than one"
     found = find_digits(image)
@@ -422,12 +424,13 @@ def one_digit(image, # a file's path, an open file, bytes, a PIL image or an arr
     raise ValueError(f"{_named(image)}: holds {len(found)} digits, at {', '.join(str(f.box) for f in found[:4])}{' …' if len(found) > 4 else ''}; "
                      "expected one. Crop the picture, or read them all with `find_digits` or `mnist-cnn predict --all`.")
 
-def show_found(image, # a file's path, an open file, bytes, a PIL image or an array
-               answers=None, # a text for each digit, from left to right
+def show_found(image: Any, # a file's path, an open file, bytes, a PIL image or an array
+               answers: Sequence | None = None, # a text for each digit, from left to right
               ):
     "Show a picture with a box around each digit, and each as MNIST would hold it, and return the figure"
     from matplotlib.figure import Figure
     a, scale, found = _find(image)
+    if answers is not None: answers = check_texts("answers", answers, len(found))
     fig = Figure(figsize=(3 + 1.4 * len(found), 3), layout="constrained")
     axs = fig.subplots(1, 1 + len(found), width_ratios=[2.4, *[1] * len(found)])
     axs[0].imshow(a if a.shape[2] == 3 else a[..., 0], cmap="gray", vmin=0, vmax=1)
@@ -435,6 +438,6 @@ def show_found(image, # a file's path, an open file, bytes, a PIL image or an ar
         left, top, right, bottom = [v / scale for v in f.box]
         axs[0].plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="#D55E00", linewidth=2)
         ax.imshow(f.image[0], cmap="gray", interpolation="nearest")
-        if answers is not None: ax.set_title(str(answers[i]), fontsize=10)
+        if answers is not None: ax.set_title(answers[i], fontsize=10)
     for ax in axs: ax.axis("off")
     return fig

@@ -123,6 +123,7 @@ def train_in_page(n: int = 10_000, # training digits: 100, 300, 1000, 3000 or 10
                  ) -> Widget: # HTML that needs nothing else; notebooks and pages display it
     "`SimpleCNN` to be trained in the page, on real digits"
     given = _checked(dict(n=n, n_epochs=n_epochs, bs=bs, lr=lr, optimizer=optimizer, weight_decay=weight_decay, shift=shift, wrong=wrong, init=init, seed=seed))
+    if not isinstance(small, bool): raise TypeError(f"small is {shown(small)}; expected True or False.")
     if not (isinstance(name, str) and name.isalnum() and name.isascii()): raise ValueError(f"name={shown(name)}: give letters and digits only")
     if isinstance(presets, str) or not isinstance(presets, Iterable): raise TypeError(f"presets is {shown(presets)}; expected a list of names.")
     presets = list(presets)

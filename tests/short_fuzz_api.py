@@ -6,8 +6,8 @@ import pytest
 import torch
 from fuzz_api import functions, fuzz, setups
 
-ROOMS = set("""checkpoint checks conv data diagnosis evaluation exercises files interpretation kernels model playground position recipes
-               speed steps summary training uncertainty widgets""".split())  # in which no wrong call may go deep: all there are
+ROOMS = set("""checkpoint checks conv data diagnosis evaluation exercises files interpretation kernels model pictures playground position recipes
+               speed steps summary trainer training uncertainty widgets""".split())  # in which no wrong call may go deep: all there are
 
 
 def numbers(rooms, rounds):
