@@ -147,7 +147,7 @@ def chain(model: nn.Module, # `nn.Sequential`, or a model with the method `as_se
     return layers
 
 def check_logits(logits: Any, # what a model gave
-                 targets, # the classes that it is to tell apart; None: any
+                 targets: Any, # the classes that it is to tell apart; None: any
                  model: nn.Module, # that gave them
                  n: int | None = None, # images that it was given; None: any number
                 ) -> torch.Tensor:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from .checks import check_model, shown
 from .conv import receptive_field
+from typing import Any
 
 # %% ../nbs/32_summary.ipynb #68f88f73
 _CONVS = nn.Conv1d, nn.Conv2d, nn.Conv3d
