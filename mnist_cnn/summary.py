@@ -247,7 +247,7 @@ def _check(model, in_shape):
 def summary(
     model: nn.Module,  # built of standard layers; it is not run or changed
     in_shape: tuple | None = None,  # of one input, without N: C×H×W for images, (n_features,) for vectors
-    input_data=None,  # instead: a batch, or a tuple with a batch for each input, of which only shapes and types are used
+    input_data: Any = None,  # instead: a batch, or a tuple with a batch for each input, of which only shapes and types are used
 ) -> Summary:  # its `rows`, `n_params`, `n_macs`; shows itself as a table
     "Output shape, parameters, multiply-accumulates and receptive field of each layer, in order"
     model = _bare(model)
