@@ -177,7 +177,7 @@ def test_several_digits():
     assert predict(MODEL, torch.stack([f.image for f in found])).argmax(1).tolist() == Y[:3].tolist()
     for i, (left, top, right, bottom) in enumerate(f.box for f in found): assert 20 + 120 * i <= left < right <= 76 + 120 * i and 20 <= top < bottom <= 76
     with pytest.raises(ValueError, match="holds 3 digits"): one_digit(page)
-    assert len(show_found(page, "abc").axes) == 4
+    assert len(show_found(page, list("abc")).axes) == 4
 
 
 def test_boxes_are_in_pixels_of_the_picture():
