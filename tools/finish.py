@@ -50,12 +50,12 @@ def copy_notebooks(out):
         if not f.name.startswith('reference_'): shutil.copy(f, out/'notebooks')
 
 
-def light(picture, n_colours=64):
+def light(picture, n_colors=64):
     "A PNG with a palette, a third of its size and alike to the eye; the picture as it is where that does not help, or it is no opaque PNG."
     from PIL import Image
     image = Image.open(io.BytesIO(picture))
     if image.format != 'PNG' or image.mode == 'P' or image.convert('RGBA').getextrema()[3][0] < 255: return picture
-    image.convert('RGB').quantize(n_colours, dither=Image.Dither.NONE).save(out := io.BytesIO(), 'PNG', optimize=True, dpi=image.info.get('dpi', (96, 96)))
+    image.convert('RGB').quantize(n_colors, dither=Image.Dither.NONE).save(out := io.BytesIO(), 'PNG', optimize=True, dpi=image.info.get('dpi', (96, 96)))
     return min(picture, out.getvalue(), key=len)
 
 

@@ -29,7 +29,6 @@ def markdown(nb, root):
     import nbformat
     from nbconvert import MarkdownExporter
     from smalldocs.notebook import cell_options
-    nb.cells = for_readme(nb.cells[1:])  # the first is the title
     for cell in nb.cells:
         if cell.cell_type == 'markdown': cell.source = from_root(cell.source)
         if cell.cell_type != 'code': continue
@@ -38,7 +37,7 @@ def markdown(nb, root):
         cell.outputs = [o for o in cell.outputs if '<script' not in ''.join(o.get('data', {}).get('text/html', ''))]  # a widget: nothing runs there
         for n, out in enumerate(cell.outputs): show_picture(out, opts, root, f'{FILES}/{cell.id}-{n}')
     clean = {'nbformat': 4, 'nbformat_minor': 5, 'metadata': {'language_info': {'name': 'python'}}, 'cells': [
-        {k: c[k] for k in ('id', 'cell_type', 'metadata', 'source', 'outputs', 'execution_count') if k in c} for c in nb.cells]}
+        {k: c[k] for k in ('id', 'cell_type', 'metadata', 'source', 'outputs', 'execution_count') if k in c} for c in for_readme(nb.cells[1:])]}  # the first is the title
     body, _ = MarkdownExporter().from_notebook_node(nbformat.from_dict(clean))
     body = re.sub(r'^```.*\n\s*```\n', '', body, flags=re.M)  # code that is not shown
     return re.sub(r'\n{3,}', '\n\n', f'{title(ROOT)}\n\n{body}').strip() + '\n'
@@ -51,8 +50,8 @@ def title(root):
 
 
 def for_readme(cells):
-    "The cells without what is for the site alone, and without a heading that nothing is left under."
-    kept = [c for c in cells if not (c.cell_type == 'markdown' and c.source.startswith(SITE_ALONE))]
+    "The cells without what is for the site alone, what shows nothing, and a heading that nothing is left under."
+    kept = [c for c in cells if (not c.source.startswith(SITE_ALONE) if c.cell_type == 'markdown' else c.source or c.outputs)]
     def heading(c): return c is None or c.cell_type == 'markdown' and c.source.startswith('#')
     return [c for c, after in zip(kept, [*kept[1:], None]) if not (heading(c) and heading(after) and len(c.source.splitlines()) == 1)]
 

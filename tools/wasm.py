@@ -48,7 +48,7 @@ def main():
         data, path = compiled(name), NATIVE/f'{file}.wasm'
         if len(data) > MOST: sys.exit(f'{path.name} has {len(data):,} bytes; at most {MOST:,}')
         if not check: path.write_bytes(data)
-        elif not path.exists() or path.read_bytes() != data: sys.exit(f'{path.name} does not follow from page.c and kernels.c; mend it: python tools/wasm.py')
+        elif not path.exists() or path.read_bytes() != data: sys.exit(f'{path.name} does not follow from page.c and kernels.c; fix it with: python tools/wasm.py')
         print(f'{path.relative_to(ROOT)}: {len(data):,} bytes')
 
 

@@ -44,7 +44,7 @@ class Place:
 
 
 def dress(site, contents):
-    "Write every page of the built site anew, in the order of the sidebar's contents, and the style and scripts that it needs."
+    "Write every page of the built site again, in the order of the sidebar's contents, and the style and scripts that it needs."
     places = list(placed(site, contents))
     for n, place in enumerate(places):
         page = site/place.file
@@ -109,7 +109,7 @@ def ways(places, n):
         number = f'Chapter {p.number}: ' if p.number else ''
         return f'<div class="nav-page nav-page-{kind}"><a href="{p.file}"><small>{word}</small><b>{number}{html.escape(p.name)}</b><small>{html.escape(p.about)}</small></a></div>'
     cards = (card(places[n-1], 'previous', 'Before') if n else '') + (card(places[n+1], 'next', 'Next') if n + 1 < len(places) else '')
-    return f'<nav class="page-navigation" aria-label="Neighbours">{cards}</nav>'
+    return f'<nav class="page-navigation" aria-label="Previous and next page">{cards}</nav>'
 
 
 def small(css):
@@ -140,7 +140,7 @@ def with_terms(site):
 def by_section(text):
     "The terms in bold of each section, by its anchor ('' before the first)."
     found, anchor = {}, ''
-    for m in re.finditer(r'<section\b[^>]*\bid="([^"]+)"|<p>(.*?)</p>', text, re.S):
+    for m in re.finditer(r'<section\b[^>]*\bid="([^"]+)"|<strong>(.*?)</strong>', text, re.S):
         if m[1]: anchor = m[1]
-        else: found.setdefault(anchor, []).extend(html.unescape(re.sub('<[^>]+>', '', t)) for t in re.findall(r'<strong>(.*?)</strong>', m[2]))
+        else: found.setdefault(anchor, []).append(html.unescape(re.sub('<[^>]+>', '', m[2])))
     return found
