@@ -270,7 +270,7 @@ def _report(model, history, test, out):
           f"(95% interval {low:.2%} to {high:.2%})   {seconds:.1f} s in all")
     save_weights(model, out)
     plot = beside(out, ".png")
-    with atomic_write(plot) as f: history.plot().savefig(f, format="png", dpi=150)
+    with atomic_write(plot) as f: history.plot().savefig(f, format="png", dpi=150, facecolor="white")
     print(f"saved {out} and {plot}")
 
 # %% ../nbs/38_cli.ipynb #2e18cb04
@@ -354,7 +354,7 @@ def _read_picture(path, args, model, known):
 def _save_figure(fig, path):
     "Save a figure, whole or not at all"
     from mnist_cnn.files import atomic_write
-    with atomic_write(path) as f: fig.savefig(f, format=path.suffix[1:] or "png", dpi=150)
+    with atomic_write(path) as f: fig.savefig(f, format=path.suffix[1:] or "png", dpi=150, facecolor="white")
 
 def predict(args: argparse.Namespace, # of `make_parser`
            ) -> int:
@@ -551,7 +551,7 @@ def pack_book(root: Path, # of the project
     "Write the book's files, notebooks without outputs and the results that they read, into a zip file"
     import zipfile
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
-        for path in sorted([*root.glob("nbs/[!_]*.ipynb"), *root.glob("results/*.json"), root / "tests" / "strokes.json"]):
+        for path in sorted([*root.glob("nbs/[!_]*.ipynb"), root / "nbs" / "matplotlibrc", *root.glob("results/*.json"), root / "tests" / "strokes.json"]):
             if not path.exists() or path.name.startswith("reference_"): continue
             data = path.read_bytes()
             z.writestr(zipfile.ZipInfo(path.relative_to(root).as_posix(), (2020, 1, 1, 0, 0, 0)), _bare(data) if path.suffix == ".ipynb" else data,

@@ -39,7 +39,7 @@ class Reliability:
         some = self.counts > 0
         c, a = self.confidence[some].numpy(), self.accuracy[some].numpy()
         low, high = np.array([accuracy_interval(p, n) for p, n in zip(a.tolist(), self.counts[some].tolist())]).T
-        if not ax.lines: ax.plot([0, 1], [0, 1], ":", color="0.4")
+        if not ax.lines: ax.plot([0, 1], [0, 1], ":", color="0.5")
         ax.errorbar(c, a, [np.maximum(0, a - low), np.maximum(0, high - a)], marker=marker, linestyle="-", color=color, capsize=3, label=None if label is None else str(label))
         ax.set(xlabel="probability of the answer", ylabel="fraction of right answers", xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
         return fig

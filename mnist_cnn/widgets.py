@@ -31,8 +31,9 @@ class Picture(str):
     def _repr_svg_(self): return str(self)
     def __repr__(self): return f"Picture: {self.partition('<title>')[2].partition('</title>')[0]}"
 
-_paper, _ink, _line, _pale = "#fbfaf7", "#22303c", "#6b7c8c", "#d5e5f2"
-_done, _out, _window, _frame = "#7fb3d9", "#0072b2", "#f7b733", "#8a4b00"
+# a drawing has no ground of its own: words and lines are read on a light page and a dark one, numbers on their squares
+_ink, _number, _line, _pale = "#757575", "#22303c", "#6b7c8c", "#d5e5f2"
+_done, _out, _window, _frame = "#7fb3d9", "#0072b2", "#f7b733", "#a85a00"
 _cell = 26  # side of a drawn pixel, in SVG units
 
 def _text(x, y, s, size=13, fill=_ink, anchor="middle", more=""):
@@ -53,17 +54,16 @@ def _grid(x, y, rows, cols, fill=_pale, values=None, dashed=False):
     out += f'<path d="{across}{down}" stroke="{_line}" fill="none"{dash}/>'
     for i, row in enumerate([] if values is None else values):
         for j, v in enumerate(row):
-            out += _text(x + (j + .5)*c, y + (i + .5)*c + 4.5, str(v).replace("-", "−"), 12)
+            out += _text(x + (j + .5)*c, y + (i + .5)*c + 4.5, str(v).replace("-", "−"), 12, _number)
     return out
 
 def _picture(body, width, height, title, style="", more=""):
     "The SVG around the parts: scales to the page, and has a name for screen readers"
-    card = _rect(0, 0, width, height, _paper, "none", more=' rx="8"')
     return Picture(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" role="img" aria-label="{title}" '
         f'font-family="system-ui, sans-serif" style="max-width:100%;height:auto"{more}>'
-        f'<title>{title}</title>{style}{card}{body}</svg>')
+        f'<title>{title}</title>{style}{body}</svg>')
 
 # %% ../nbs/34_widgets.ipynb #3ad2ead8
 def _by(numbers):

@@ -1,5 +1,5 @@
 "The built website in a browser: everything works, at every width, and nothing comes from another host."
-import importlib.util, json, re
+import html, importlib.util, json, re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(ROOT.glob('nbs/[!_]*.ipynb'), key=lambda p: (p.stem != 'index', p.name))
 PAGES = {re.sub(r'^\d+[a-z]*_', '', p.stem): json.loads(p.read_text(encoding='utf-8'))['cells'] for p in NOTEBOOKS}
 REFERENCE = [f'reference_{p.stem}' for p in sorted(ROOT.glob('mnist_cnn/[!_]*.py'))]
+POLICY = {'default-src': "'self'", 'script-src': "'self' 'wasm-unsafe-eval'", 'style-src': "'self' 'unsafe-inline'", 'img-src': "'self' data:"}
+STRICTER = {'object-src': "'none'", 'base-uri': "'self'"}  # than what the others would allow
 PICTURES = {'image/png', 'image/jpeg', 'image/svg+xml'}
 
 
@@ -85,6 +87,17 @@ def test_pictures(tab, page):
              and not re.search(r'^#\| *hide\b', ''.join(c['source']), re.M)
              and any(PICTURES & o.get('data', {}).keys() for o in c['outputs'])]
     assert tab.locator('figcaption').count() >= len(asked)
+
+
+@pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any('image/png' in o.get('data', {}) for c in cells for o in c.get('outputs', []))])
+def test_figures_have_no_ground(site, page):
+    "Figures stand on the page's own ground, so that they follow light and dark: their corners are transparent."
+    from PIL import Image
+    for file in (site/f'{page}_files').glob('*.png'):
+        image = Image.open(file).convert('RGBA')
+        w, h = image.size
+        corners = {image.getpixel(at) for at in ((0, 0), (w - 1, 0), (0, h - 1), (w - 1, h - 1))}
+        assert all(c[3] == 0 for c in corners), f'{file.name}: {corners}'
 
 
 def moves(cell):
@@ -306,7 +319,9 @@ def test_policy_and_404(tab, site):
     "Pages may load from their own host alone, and run no script that stands in them; an address without a page has one that helps."
     for page in site.glob('*.html'):
         text = page.read_text(encoding='utf-8')
-        assert "default-src 'self'" in text.partition('</head>')[0], page.name
+        policy = html.unescape(re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)"', text.partition('</head>')[0])[1])
+        allowed = dict(part.strip().split(' ', 1) for part in policy.split(';'))
+        assert POLICY.items() <= allowed.items() and {k: allowed[k] for k in allowed.keys() - POLICY.keys()} == STRICTER, page.name
         assert not re.findall(r'<script(?![^>]*(?:src=|application/json))[^>]*>', text) and not re.search(r'<[^>]+ on\w+="', text), page.name
     tab.goto('/404.html')
     assert tab.locator('#quarto-sidebar a[href]').count() > 20 and tab.faults == []

@@ -255,6 +255,42 @@ def test_finish(tmp_path):
         assert not (tmp_path/'sitemap.xml').exists()  # it has no address
 
 
+def test_light_keeps_transparency():
+    "A figure without a ground becomes smaller and looks as before, on white and on the dark theme's ground."
+    import io
+    import numpy as np
+    from matplotlib.figure import Figure
+    from PIL import Image
+    from tools.finish import light
+    (fig := Figure(facecolor='none')).subplots().plot([3, 1, 2], color='#0072B2')
+    fig.axes[0].set_facecolor('none')
+    fig.savefig(out := io.BytesIO(), dpi=144)
+    less = light(out.getvalue())
+    assert len(less) < 0.7 * len(out.getvalue())
+    def on(ground, picture):
+        image = Image.open(io.BytesIO(picture)).convert('RGBA')
+        return np.asarray(Image.alpha_composite(Image.new('RGBA', image.size, ground), image), dtype=float)
+    for ground in '#fffdfa', '#111315': assert abs(on(ground, less) - on(ground, out.getvalue())).mean() < 1
+    assert Image.open(io.BytesIO(less)).convert('RGBA').getpixel((0, 0))[3] == 0
+
+
+def test_figures_are_read_on_both_grounds():
+    "The gray and the lines' colors of nbs/matplotlibrc have the contrast that it promises, on white and on the site's own grounds."
+    from matplotlib import rc_params_from_file
+    rc = rc_params_from_file(ROOT/'nbs/matplotlibrc', use_default_template=False)
+    light, *dark = re.findall(r'--paper: (#\w{6})', (ROOT/'tools/theme/theme.css').read_text(encoding='utf-8'))
+    def brightness(color):
+        parts = [int(color.lstrip('#')[k:k+2], 16) / 255 for k in (0, 2, 4)]
+        return sum(w * (v / 12.92 if v <= .04045 else ((v + .055) / 1.055)**2.4) for w, v in zip((.2126, .7152, .0722), parts))
+    def contrast(a, b):
+        low, high = sorted(map(brightness, (a, b)))
+        return (high + .05) / (low + .05)
+    for key in 'text.color', 'axes.labelcolor', 'axes.edgecolor', 'xtick.color', 'ytick.color':
+        assert min(contrast(rc[key], g) for g in ('#ffffff', light)) >= 4.5 and min(contrast(rc[key], g) for g in dark) >= 4, key
+    for color in rc['axes.prop_cycle'].by_key()['color']: assert min(contrast(color, g) for g in ('#ffffff', light, *dark)) >= 3, color
+    assert rc['figure.facecolor'] == rc['axes.facecolor'] == rc['savefig.facecolor'] == 'none'
+
+
 def test_quarto_settings():
     "What only Quarto reads, and what plain `nbdev-docs` needs, is there."
     import yaml

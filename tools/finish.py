@@ -51,11 +51,14 @@ def copy_notebooks(out):
 
 
 def light(picture, n_colors=64):
-    "A PNG with a palette, a third of its size and alike to the eye; the picture as it is where that does not help, or it is no opaque PNG."
+    "A PNG with a palette, a third of its size and alike to the eye, also where it is transparent; the picture as it is where that does not help, or it is no PNG."
     from PIL import Image
     image = Image.open(io.BytesIO(picture))
-    if image.format != 'PNG' or image.mode == 'P' or image.convert('RGBA').getextrema()[3][0] < 255: return picture
-    image.convert('RGB').quantize(n_colors, dither=Image.Dither.NONE).save(out := io.BytesIO(), 'PNG', optimize=True, dpi=image.info.get('dpi', (96, 96)))
+    if image.format != 'PNG' or image.mode == 'P': return picture
+    if image.convert('RGBA').getextrema()[3][0] < 255:  # a figure without a ground: only this way keeps how transparent each color is
+        image = image.convert('RGBA').quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    else: image = image.convert('RGB').quantize(n_colors, dither=Image.Dither.NONE)
+    image.save(out := io.BytesIO(), 'PNG', optimize=True, dpi=Image.open(io.BytesIO(picture)).info.get('dpi', (96, 96)))
     return min(picture, out.getvalue(), key=len)
 
 

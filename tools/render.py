@@ -15,7 +15,7 @@ from tools.theme import dress
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = '.ipynb'
 NOT_RESOURCES = {'.ipynb', '.qmd', '.md', '.yml', '.yaml', '.scss', '.py'}
-MADE_BY_RUNS = {'saved_models', 'data'}  # what the notebooks leave beside them when they are run
+NOT_SHOWN = {'saved_models', 'data', 'matplotlibrc'}  # what the notebooks leave beside them when they are run, and how their figures look
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 
 
@@ -140,7 +140,7 @@ def write_config(src, names):
     cfg['format']['html'].pop('respect-user-color-scheme', None)  # smalldocs always does
     web['sidebar']['contents'] = [c if isinstance(c, dict) else names.get(c, c) for c in web['sidebar']['contents']]
     files = [p.relative_to(src).as_posix() for p in src.rglob('*') if p.is_file() and p.suffix not in NOT_RESOURCES
-             and p.relative_to(src).parts[0] not in MADE_BY_RUNS]
+             and p.relative_to(src).parts[0] not in NOT_SHOWN]
     cfg['project']['resources'] = sorted(files)    # whatever raw HTML in a page may ask for
     (src/'_quarto.yml').write_text(yaml.safe_dump(cfg, allow_unicode=True, sort_keys=False), encoding='utf-8')
 
