@@ -65,6 +65,28 @@ def _picture(body, width, height, title, style="", more=""):
         f'font-family="system-ui, sans-serif" style="max-width:100%;height:auto"{more}>'
         f'<title>{title}</title>{style}{body}</svg>')
 
+# %% ../nbs/34_widgets.ipynb #4c9c6d77
+_kinds = {"plain": ("#757575", ""), "weights": ("#0072b2", ""), "question": ("#d55e00", ' stroke-dasharray="4 3"')}
+
+def _arrow(points, color=_ink, more=""):
+    "A line through the points with a head at its end"
+    (a, b), (x, y) = points[-2:]
+    far = math.hypot(x - a, y - b)
+    u, v = (x - a) / far, (y - b) / far
+    path = "L".join(f"{p:g} {q:g}" for p, q in [*points[:-1], (x - 5*u, y - 5*v)])
+    head = f"M{x:g} {y:g}L{x - 8*u - 4*v:.3g} {y - 8*v + 4*u:.3g}L{x - 8*u + 4*v:.3g} {y - 8*v - 4*u:.3g}Z"
+    return (f'<path d="M{path}" stroke="{color}" stroke-width="1.5" fill="none"{more}/>'
+            f'<path d="{head}" fill="{color}"/>')
+
+def _box(x, y, w, h, words, kind="plain"):
+    "A box with a round border around one line of text or more"
+    (color, dash), lines = _kinds[kind], words.split("\n")
+    first = y + h/2 + 4.5 - 8*(len(lines) - 1)
+    return _rect(x, y, w, h, stroke=color, width=1.5, more=f' rx="6"{dash}') + "".join(
+        _text(x + w/2, first + 16*k, line, more=' font-weight="600"' if k == 0 and len(lines) > 1 else "")
+        for k, line in enumerate(lines))
+
+
 # %% ../nbs/34_widgets.ipynb #3ad2ead8
 def _by(numbers):
     "`2×3` for `(2, 3)`"
