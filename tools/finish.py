@@ -3,7 +3,7 @@
 Quarto runs this itself after it has rendered (`post-render` in _quarto.yml), so plain `nbdev-docs` gives the same site as
 `tools/docs.py`: with the notebooks beside the pages, widgets, scripts and pictures that load late, and addresses.
 """
-import base64, io, os, re, shutil, sys
+import base64, html, io, os, re, shutil, sys
 from functools import partial
 from hashlib import md5
 from pathlib import Path
@@ -16,6 +16,13 @@ from tools.widgets import lighten
 
 IMG = re.compile(r'<img (?![^>]*\bloading=)(?=[^>]*src="[^":]+")')
 STILL = re.compile(r'src="data:image/(png|jpeg|gif|svg\+xml);base64,([^"]+)"')
+MAIN = re.compile(r'<main\b.*</main>', re.S)
+# in parentheses: a source with its year, or a short sentence of its own
+NOTE = re.compile(r' \((<a href="https?://[^"]*"[^>]*>[^<]*\b(?:19|20)\d\d</a>|(?<=[.:?!] \()(?:<\w[^>]*>)?[A-Z](?:(?!</?p>|</li>|[()]).){9,300}?\.)\)(?=[\s.,;:<])', re.S)
+SIDE = '<span class="note-mark" aria-hidden="true"></span><span class="sidenote"><span class="paren"> (</span>{}<span class="paren">)</span></span>'
+CODE = re.compile(r'(<pre\b[^>]*><code\b[^>]*>)((?:(?!<span class="l").)*?)(</code>)', re.S)
+PHONE = 36  # columns of code that a phone surely shows
+LONGEST = 64  # characters of a side note: a longer one would reach below its paragraph
 SCRIPT = re.compile(r'<script (?![^>]*\b(?:defer|async|type="module")\b)(?=src="(?!https?:|scheme\.js)[^"]+")')
 
 
@@ -24,9 +31,11 @@ def finish(site):
     copy_notebooks(site)
     for page in site.rglob('*.html'):
         lighten(page)
-        text = STILL.sub(partial(in_file, page.parent/'widgets'), page.read_text(encoding='utf-8'))
+        before = page.read_text(encoding='utf-8')
+        text = STILL.sub(partial(in_file, page.parent/'widgets'), before)
+        text = CODE.sub(with_hanging_lines, MAIN.sub(with_side_notes, text))
         new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub('<script defer ', text)), page.relative_to(site).as_posix())
-        if new != text: page.write_text(new, encoding='utf-8')
+        if new != before: page.write_text(new, encoding='utf-8')
     for copy in [*site.glob('*.html.md'), *site.glob('*.llms.md')]: copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
     for picture in site.glob('*_files/**/*.png'):
         data = picture.read_bytes()
@@ -41,6 +50,20 @@ def in_file(folder, found):
     file = folder/f'{md5(raw).hexdigest()[:8]}.{found[1].removesuffix("+xml")}'
     file.write_bytes(raw)
     return f'src="{folder.name}/{file.name}"'
+
+
+def with_side_notes(main):
+    "The text with its sources and short asides marked, so that a wide page can show them in its margin; elsewhere they stay in parentheses."
+    return NOTE.sub(lambda m: SIDE.format(m[1]) if len(re.sub('<[^>]+>', '', m[1])) <= LONGEST else m[0], main[0])
+
+
+def with_hanging_lines(found):
+    "A block of code whose long lines, where a page is too narrow for them, continue below their own indent."
+    def line(text):
+        plain = html.unescape(re.sub('<[^>]+>', '', text))
+        if len(plain) <= PHONE or text.count('<span') != text.count('</span>'): return text  # the latter: amid a string of several lines
+        return f'<span class="l" style="--in:{len(plain) - len(plain.lstrip())}">{text}</span>'
+    return found[1] + '\n'.join(map(line, found[2].split('\n'))) + found[3]
 
 
 def copy_notebooks(out):

@@ -15,6 +15,7 @@ from fastcore.nbio import mk_cell
 from tools import sidebar
 from tools.home import BRANCH, home, source_links
 from tools.torch_names import link_torch
+from tools.wrap import wrapped
 
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
 SOURCE_LINK = re.compile(r'\[source\]\(\S*?/blob/[^/]+/([^)#]*)[^)]*\)(\{[^}]*\}\n*)(?=#+ (\S+))')
@@ -89,9 +90,9 @@ def with_reference():
 
 
 def for_site(cell):
-    "Make a processed cell fit for both renderers: raw HTML as Markdown, links that lead somewhere, exported imports folded."
+    "Make a processed cell fit for both renderers: raw HTML as Markdown, links that lead somewhere, code of at most 80 columns."
     cell.get('metadata', {}).pop('execution', None)  # for it Quarto would wrap the cell, and headings in it would not be listed
-    if cell.cell_type == 'code': cell.source = options_once(caption_each(cell))
+    if cell.cell_type == 'code': cell.source = wrapped(options_once(caption_each(cell)))
     for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
     if cell.cell_type == 'markdown': cell.source = link_torch(mend_links(cell.source))
     for out in cell.get('outputs', []):
