@@ -100,6 +100,30 @@ def test_figures_have_no_ground(site, page):
         assert all(c[3] == 0 for c in corners), f'{file.name}: {corners}'
 
 
+@pytest.mark.parametrize('width', [390, 1280])
+@pytest.mark.parametrize('page', PAGES)
+def test_code_does_not_scroll(tab, page, width):
+    "Code is seen whole, on a phone and on a wide page, also what stands in folded cells."
+    tab.set_viewport_size({'width': width, 'height': 800})
+    tab.goto(f'/{page}.html')
+    tab.evaluate('document.querySelectorAll("main details").forEach(d => d.open = true)')
+    wide = tab.evaluate('[...document.querySelectorAll("main pre.sourceCode")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 80))')
+    assert not wide, wide
+
+
+@pytest.mark.parametrize('page, note', [('learning', 'Kingma and Ba, 2015')])
+def test_side_notes(tab, page, note):
+    "A source stands in the margin of a wide page, with its number and within the page, and in parentheses on a phone."
+    tab.goto(f'/{page}.html')
+    found = tab.locator('.sidenote', has_text=note).first
+    for width, aside in (1440, True), (1280, True), (390, False):
+        tab.set_viewport_size({'width': width, 'height': 800})
+        box, text = found.bounding_box(), found.locator('xpath=ancestor::p').bounding_box()
+        assert (box['x'] >= text['x'] + text['width']) == aside and box['x'] + box['width'] <= width
+        assert found.locator('.paren').first.is_visible() != aside
+        assert tab.evaluate('document.scrollingElement.scrollWidth') <= width
+
+
 def moves(cell):
     svgs = [''.join(o.get('data', {}).get('image/svg+xml', '')) for o in cell.get('outputs', [])]
     return any(re.search('<animate|animation:', s) for s in svgs)

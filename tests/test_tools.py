@@ -255,6 +255,48 @@ def test_finish(tmp_path):
         assert not (tmp_path/'sitemap.xml').exists()  # it has no address
 
 
+def test_wrapped():
+    "Long lines are broken as a person would, into the same code; of those in the lessons few are left, all in strings or comments."
+    import ast
+    from tools.wrap import WIDTH, wrapped
+    assert wrapped('if a: f(x)  # ' + 'why ' * 20) == '\n'.join(['# ' + ('why ' * 19).strip(), '# why', 'if a: f(x)'])
+    assert wrapped('for batch, targets in batches: model.step(batch, targets, learning_rate=rate, momentum=m)') == (
+        'for batch, targets in batches:\n    model.step(batch, targets, learning_rate=rate, momentum=m)')
+    assert wrapped('found = measure(the_first_argument, the_second_argument, the_third_argument, the_last_one)') == (
+        'found = measure(the_first_argument, the_second_argument, the_third_argument,\n                the_last_one)')
+    assert wrapped('def f(:') == 'def f(:' and wrapped('%%time\n' + 'x' * 99) == '%%time\n' + 'x' * 99
+    long = left = 0
+    for f in ROOT.glob('nbs/[!_]*.ipynb'):
+        for c in json.loads(f.read_text(encoding='utf-8'))['cells']:
+            code = ''.join(c['source'])
+            if c['cell_type'] != 'code' or code.startswith('%%'): continue
+            new = wrapped(code)
+            assert wrapped(new) == new, f'{f.name} {c["id"]}'
+            assert ast.dump(ast.parse(new)) == ast.dump(ast.parse(code)), f'{f.name} {c["id"]}'
+            long, left = (n + sum(len(l) > WIDTH and not l.startswith('#|') for l in text.splitlines()) for n, text in ((long, code), (left, new)))
+    assert left < 0.15 * long, f'{left} of {long} long lines are left'
+
+
+def test_side_notes():
+    "Sources and short asides can stand in the margin; longer ones, and other parentheses, stay as they are."
+    from tools.finish import MAIN, with_side_notes
+    page = ('<main><p>It began in the 1990s (<a href="https://x.org">LeCun et al., 1998</a>). Shifts (to a side) help. (The chapter on speed uses it.) '
+            f'{"So. (" + "Much more " * 9 + "follows.)"}</p></main>')
+    once = MAIN.sub(with_side_notes, page)
+    assert once.count('class="sidenote"') == once.count('class="note-mark"') == 2 and 'Shifts (to a side)' in once and MAIN.sub(with_side_notes, once) == once
+    assert re.sub('<[^>]+>', '', once) == re.sub('<[^>]+>', '', page)
+
+
+def test_long_lines_hang():
+    "A block of code keeps its text, and its long lines know their indent; twice is as once."
+    import html
+    from tools.finish import CODE, with_hanging_lines
+    page = '<pre class="sourceCode"><code class="sourceCode python">a\n    <span class="kw">return</span> ' + 'x &lt; y and ' * 4 + 'z</code></pre>'
+    once = CODE.sub(with_hanging_lines, page)
+    def text(t): return html.unescape(re.sub('<[^>]+>', '', t))
+    assert once.count('--in:4') == 1 and text(once) == text(page) and CODE.sub(with_hanging_lines, once) == once
+
+
 def test_light_keeps_transparency():
     "A figure without a ground becomes smaller and looks as before, on white and on the dark theme's ground."
     import io
