@@ -333,6 +333,15 @@ def test_figures_are_read_on_both_grounds():
     assert rc['figure.facecolor'] == rc['axes.facecolor'] == rc['savefig.facecolor'] == 'none'
 
 
+def test_book_takes_the_look_of_figures_along(tmp_path):
+    "`mnist-cnn book` copies matplotlibrc beside the notebooks, where matplotlib finds it, and the source distribution has it."
+    import zipfile
+    from mnist_cnn.cli import pack_book
+    pack_book(ROOT, tmp_path/'book.zip')
+    assert {'nbs/matplotlibrc', 'nbs/01_conv.ipynb'} <= set(zipfile.ZipFile(tmp_path/'book.zip').namelist())
+    assert 'include nbs/matplotlibrc' in (ROOT/'MANIFEST.in').read_text(encoding='utf-8').splitlines()
+
+
 def test_quarto_settings():
     "What only Quarto reads, and what plain `nbdev-docs` needs, is there."
     import yaml

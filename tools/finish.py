@@ -21,7 +21,7 @@ MAIN = re.compile(r'<main\b.*</main>', re.S)
 NOTE = re.compile(r' \((<a href="https?://[^"]*"[^>]*>[^<]*\b(?:19|20)\d\d</a>|(?<=[.:?!] \()(?:<\w[^>]*>)?[A-Z](?:(?!</?p>|</li>|[()]).){9,300}?\.)\)(?=[\s.,;:<])', re.S)
 SIDE = '<span class="note-mark" aria-hidden="true"></span><span class="sidenote"><span class="paren"> (</span>{}<span class="paren">)</span></span>'
 CODE = re.compile(r'(<pre\b[^>]*><code\b[^>]*>)((?:(?!<span class="l").)*?)(</code>)', re.S)
-PHONE = 36  # columns of code that a phone surely shows
+PHONE, DEEP = 36, 12  # columns of code that a phone surely shows; an indent that takes too many of them
 LONGEST = 64  # characters of a side note: a longer one would reach below its paragraph
 SCRIPT = re.compile(r'<script (?![^>]*\b(?:defer|async|type="module")\b)(?=src="(?!https?:|scheme\.js)[^"]+")')
 
@@ -58,11 +58,13 @@ def with_side_notes(main):
 
 
 def with_hanging_lines(found):
-    "A block of code whose long lines, where a page is too narrow for them, continue below their own indent."
+    "A block of code whose long lines, where a page is too narrow for them, continue below their own indent, and whose deep indents may shrink there."
     def line(text):
         plain = html.unescape(re.sub('<[^>]+>', '', text))
-        if len(plain) <= PHONE or text.count('<span') != text.count('</span>'): return text  # the latter: amid a string of several lines
-        return f'<span class="l" style="--in:{len(plain) - len(plain.lstrip())}">{text}</span>'
+        indent = len(plain) - len(plain.lstrip(' '))
+        if len(plain) <= PHONE and indent <= DEEP or text.count('<span') != text.count('</span>'): return text  # the latter: amid a string of several lines
+        deep = indent > DEEP and text.startswith(' '*indent)
+        return f'<span class="l" style="--in:{indent}">{f"<span class=in>{text[:indent]}</span>{text[indent:]}" if deep else text}</span>'
     return found[1] + '\n'.join(map(line, found[2].split('\n'))) + found[3]
 
 

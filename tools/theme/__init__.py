@@ -74,7 +74,8 @@ def dressed(text, place, places, n):
     main = re.sub(r'<nav\b[^>]*class="page-navigation".*?</nav>', '', main, flags=re.S)
     if place.number: main = main.replace('<div class="quarto-title">', f'<p class="eyebrow">{place.part} · Chapter {place.number}</p><div class="quarto-title">', 1)
     toc = re.search(r'<nav id="TOC".*?</h2>(.*?)</nav>', text, re.S)
-    listed = f'<nav id="TOC" aria-label="On this page"><h2>On this page</h2>{toc[1]}</nav>' if toc else ''
+    short = toc and all(len(html.unescape(w)) < 3 for w in re.findall(r'<a\b[^>]*>(.*?)</a>', toc[1], re.S))  # the letters of the glossary
+    listed = f'<nav id="TOC"{" class=letters" if short else ""} aria-label="On this page"><h2>On this page</h2>{toc[1]}</nav>' if toc else ''
     where = f'Chapter {place.number} of {max(p.number or 0 for p in places)}' if place.number else place.part if place.file != 'index.html' else ''
     title = place.head if place.file == 'index.html' else f'{place.head} – mnist_cnn'
     return filled(title, place.about, main, ways(places, n), chapters(places, place), listed, where)
