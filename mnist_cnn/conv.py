@@ -17,10 +17,6 @@ from torch import nn
 from .checks import check_items, check_places, check_stamps, per_dim, shown, windows
 
 # %% ../nbs/01_conv.ipynb #7a096893
-def _n_dims(*settings):
-    "How many dimensions the settings have; None if all are single numbers"
-    return max((len(s) for s in settings if isinstance(s, (tuple, list))), default=None)
-
 def _count(size, w, ceil_mode=False):
     "How many places window `w` has along `size` pixels; less than 1 if none"
     room = size + w.before + w.after - w.reach
@@ -28,6 +24,11 @@ def _count(size, w, ceil_mode=False):
     # rounded up, but a last window that starts in the padding behind is dropped
     n = -(-room//w.stride) + 1
     return n - ((n - 1)*w.stride >= size + w.before)
+
+# %% ../nbs/01_conv.ipynb #1095cb8c
+def _n_dims(*settings):
+    "How many dimensions the settings have; None if all are single numbers"
+    return max((len(s) for s in settings if isinstance(s, (tuple, list))), default=None)
 
 def out_size(in_size: int | tuple, # input size in pixels, one number or one for each dimension
              kernel_size: int | tuple, # of the window; as for `in_size`, like the rest
