@@ -24,7 +24,7 @@ from .checks import check_number
 from .data import Batches, dataloaders, load_tensors
 from .kernels import Unfit, fused
 from .model import SimpleCNN
-from .steps import FlatAdam, GraphStep, Loop, Progress, Step, default_device, hardware
+from .steps import FlatAdam, GraphStep, Loop, Progress, Step, default_device, device_of, hardware
 from .training import History, Measure, evaluate, fit, set_seed
 
 # %% ../nbs/20_speed.ipynb #8d81ae33
@@ -63,16 +63,17 @@ def plain_run(model: torch.nn.Module, # any `nn.Module`; it is trained in place
               train: Any, test: Any, # `DataLoader`s
               n_epochs: int = 5, lr: float = 1e-3):
     "The classic run as tutorials write it: accuracy on both sets before, on the training set after each epoch, on both after"
+    device = device_of(model)
     def accuracy(batches):
         model.eval()
-        with torch.no_grad(): pairs = [((model(xb).argmax(1) == yb).sum().item(), len(yb)) for xb, yb in batches]
+        with torch.no_grad(): pairs = [((model(xb.to(device)).argmax(1).cpu() == yb.cpu()).sum().item(), len(yb)) for xb, yb in batches]
         model.train()
         return sum(r for r, _ in pairs) / sum(n for _, n in pairs)
     found, opt = [accuracy(train), accuracy(test)], torch.optim.Adam(model.parameters(), lr=lr)
     for _ in range(n_epochs):
         for xb, yb in train:
             opt.zero_grad()
-            F.cross_entropy(model(xb), yb).backward()
+            F.cross_entropy(model(xb.to(device)), yb.to(device)).backward()
             opt.step()
         found.append(accuracy(train))
     return [*found, accuracy(test)]
@@ -82,7 +83,7 @@ def fit_run(model: torch.nn.Module, # any `nn.Module`; it is trained in place
             n_epochs: int = 5, lr: float = 1e-3):
     "The same by `fit`"
     before = evaluate(model, test).accuracy
-    history = fit(model, train, n_epochs=n_epochs, lr=lr, device="cpu", callbacks=[Progress(False)])
+    history = fit(model, train, n_epochs=n_epochs, lr=lr, device=device_of(model), callbacks=[Progress(False)])
     return [history[0].train_accuracy, before, *history.train_accuracy[1:], evaluate(model, test).accuracy]
 
 # %% ../nbs/20_speed.ipynb #c302530b
@@ -181,7 +182,7 @@ def one_run(train: tuple, test: tuple, # (images, targets): uint8 N×1×28×28 a
     batches, model = recipe.batches(*train, shuffle=True), recipe.network().to(device)
     compiled = seconds(partial(_make_kernels, model, batches)) if device.type == "cpu" else 0.
     history = recipe.fit(model, batches)
-    accuracy = evaluate(model, recipe.batches(*test)).accuracy
+    accuracy = evaluate(model, recipe.batches(*[t.to(device) for t in test])).accuracy
     return TimedRun(seed, accuracy, time.perf_counter() - start, compiled, history.made_with["step"])
 
 def _make_kernels(model, batches):
@@ -237,6 +238,7 @@ def published_run(train: tuple, test: tuple, seed: int = 0, channels_last: bool 
     set_seed(seed)
     model = nn.Sequential(nn.Conv2d(1, 24, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU(),
                           nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10))
+    model.to(train[0].device)
     if channels_last: model.to(memory_format=torch.channels_last)
     batches = Batches(*train, 256, shuffle=True, mean=0.1307, std=0.3081)
     opt = torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.7, 0.9))
@@ -247,7 +249,7 @@ def published_run(train: tuple, test: tuple, seed: int = 0, channels_last: bool 
         opt.step()
         schedule.step()
     with torch.inference_mode():
-        right = sum((model(xb).argmax(1) == yb).sum() for xb, yb in Batches(*test, 250, mean=0.1307, std=0.3081))
+        right = sum((model(xb).argmax(1) == yb).sum() for xb, yb in Batches(*test, 250, device=train[0].device, mean=0.1307, std=0.3081))
     return TimedRun(seed, int(right) / len(test[0]), time.perf_counter() - start, 0., "eager")
 
 # %% ../nbs/20_speed.ipynb #99714229

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['EVENTS', 'FlatAdam', 'optimizer_for', 'Alone', 'group_of', 'casting', 'kernels_for', 'Step', 'EagerStep',
-           'KernelStep', 'GraphStep', 'default_device', 'device_of', 'evaluating', 'hardware', 'Loop', 'Progress']
+           'KernelStep', 'GraphStep', 'default_device', 'device_of', 'beside', 'evaluating', 'hardware', 'Loop',
+           'Progress']
 
 # %% ../nbs/31_steps.ipynb #03c1ca17
 import inspect, math, os, platform, subprocess, sys, time, warnings
@@ -22,7 +23,7 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 import mnist_cnn
-from .checks import check_autocast, check_batches, check_device, check_function, check_items, check_logits, check_model, check_number, check_params, check_scale, is_optimizer, made_optimizer, shown
+from .checks import check_autocast, check_batches, check_device, check_function, check_items, check_logits, check_model, check_number, check_params, check_scale, check_tensor, is_optimizer, made_optimizer, shown
 from .kernels import Unfit, fused, processor
 
 # %% ../nbs/31_steps.ipynb #491a2f2e
@@ -306,6 +307,13 @@ def device_of(model: torch.nn.Module, # any `nn.Module`
              ) -> torch.device:
     "Where the model's parameters are"
     return next((p.device for p in check_model(model, data=True).parameters()), torch.device("cpu"))
+
+def beside(model: torch.nn.Module, # any `nn.Module`
+           x: torch.Tensor, # wherever it is
+          ) -> torch.Tensor:
+    "`x` on the model's device; where it is, if the model has neither weights nor buffers"
+    held = next((t for t in (*check_model(model, data=True).parameters(), *model.buffers())), None)
+    return x if held is None else check_tensor(x, "x", "a tensor").to(held.device)
 
 @contextmanager
 def evaluating(model: torch.nn.Module): # any `nn.Module`
