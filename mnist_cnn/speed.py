@@ -24,7 +24,7 @@ from .checks import check_number
 from .data import Batches, dataloaders, load_tensors
 from .kernels import Unfit, fused
 from .model import SimpleCNN
-from .steps import FlatAdam, GraphStep, Loop, Progress, Step, default_device, device_of, hardware
+from .steps import FlatAdam, Loop, Progress, Step, default_device, device_of, hardware
 from .training import History, Measure, evaluate, fit, set_seed
 
 # %% ../nbs/20_speed.ipynb #8d81ae33
@@ -157,10 +157,9 @@ class SpeedRecipe:
            ) -> History:
         "Train `model`: by kernels or a recorded graph where the device has them"
         rates = self.learning_rates(n_steps or self.n_steps(len(train.x)))
-        recorded = hasattr(torch.get_device_module(train.x.device), "CUDAGraph")
         return fit(model, train, n_epochs=math.ceil(len(rates) / len(train)), lr=self.lr, opt=partial(FlatAdam, betas=self.betas),
                    device=train.x.device, callbacks=[Rates(rates), Measure(None), Progress(False)],
-                   step=(GraphStep if recorded else Step)(label_smoothing=self.label_smoothing))
+                   step=Step(label_smoothing=self.label_smoothing))
 
 # %% ../nbs/20_speed.ipynb #9bc80c26
 @dataclass(frozen=True)
