@@ -124,7 +124,8 @@ def same_bits(device: torch.device): # where the numbers are computed
     if device.type != "cuda":
         yield
         return
-    cudnn, memory, name = torch.backends.cudnn, torch.utils.deterministic, "CUBLAS_WORKSPACE_CONFIG"
+    cudnn, name = torch.backends.cudnn, "CUBLAS_WORKSPACE_CONFIG"
+    memory: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(), cudnn.deterministic, cudnn.benchmark, memory.fill_uninitialized_memory
     given = os.environ.get(name)
     try:
@@ -318,7 +319,8 @@ def _recorded(work, device):
 
 def _drawn(device):
     "Where the random numbers are that a model may draw: the processor's, and the device's"
-    kind, key, *rest = np.random.get_state()
+    numbers: Any = np.random.get_state()
+    kind, key, *rest = numbers
     here = torch.get_rng_state().numpy().tobytes(), (kind, key.tobytes(), *rest), random.getstate()
     return here, None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
 
@@ -350,7 +352,7 @@ class GraphStep(EagerStep):
         if _hooked(model): raise Unfit("it has hooks")
         super().bind(model, opt, train, n_epochs)
         if self.group.n_ranks > 1: raise Unfit("several processes share the batches")
-        self.device, self.replay, self.lr, self.bs = device, None, None, getattr(train, "bs", None)
+        self.device, self.replay, self.lr, self.bs = device, None, -1., getattr(train, "bs", None)
         self.rate = torch.zeros((), device=device)
         return self
 

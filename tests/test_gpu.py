@@ -18,7 +18,7 @@ from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.kernels import Unfit
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.recipes import Average, OneCycle, Schedule
-from mnist_cnn.steps import EagerStep, GPUKernelStep, GraphStep, Step, same_bits
+from mnist_cnn.steps import EagerStep, GPUKernelStep, GraphStep
 from mnist_cnn.training import Measure, fit
 
 ROOT = Path(__file__).resolve().parents[1]
