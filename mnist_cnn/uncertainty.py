@@ -98,8 +98,9 @@ def strangeness(x: torch.Tensor, # images N×1×28×28, uint8 or floats in [0, 1
                 known: torch.Tensor, # images that a network was trained on, likewise
                ) -> torch.Tensor: # N: 0, the same but for brightness, to 1, no pixel in common
     "How far each image is from the nearest known one: 1 minus the cosine of the angle between them, both blurred"
-    x = _directions(check_images(x))
-    known = _directions(check_images(known).to(x.device))
+    x, known = check_images(x), check_images(known)
+    if 0 in x.shape[1:] or x.shape[1:] != known.shape[1:]: raise ValueError(f"the images are {tuple(x.shape)} and {tuple(known.shape)}; expected N×1×28×28, in both of one size.")
+    x, known = _directions(x), _directions(known.to(x.device))
     if not (known.isfinite().all() and x.isfinite().all()): raise ValueError("the images hold NaN or infinite pixels; expected finite ones.")
     return torch.cat([1 - (part @ known.T).amax(1) for part in x.split(256)]).clamp(0, 1)
 
