@@ -26,6 +26,14 @@ class Elsewhere(torch.Tensor):
         t.held = held
         return t
 
+    @property
+    def data(self): return self.detach()
+    @data.setter
+    def data(self, other): self.held = other.held  # the numbers lie there
+    def __deepcopy__(self, memo):
+        out = Elsewhere(self.held.clone())
+        memo[id(self)] = out = nn.Parameter(out, self.requires_grad) if isinstance(self, nn.Parameter) else out
+        return out
     def tolist(self): return self.held.tolist()
     def numpy(self, *, force=False): raise TypeError(f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
     def __array__(self, *args, **kwargs): return self.numpy()
