@@ -18,7 +18,7 @@ from .checks import shown
 from .data import Batches
 from .files import as_path, check_state, on_cpu, read_tensors, write_tensors
 from .kernels import Unfit
-from .steps import EagerStep, FlatAdam, GraphStep, KernelStep, Loop
+from .steps import EagerStep, FlatAdam, GPUKernelStep, GraphStep, KernelStep, Loop
 from .training import Epoch
 
 # %% ../nbs/33_checkpoint.ipynb #59c6b251
@@ -275,7 +275,7 @@ class Checkpoint:
 
     def _same_step(self, loop, name):
         "Take the kind of step that the run in the file took, if it can be had"
-        kinds = {k.name: k for k in (EagerStep, KernelStep, GraphStep)}
+        kinds = {k.name: k for k in (EagerStep, KernelStep, GraphStep, GPUKernelStep)}
         if name == loop.step.name or name not in kinds or loop.step.name not in kinds: return
         try: loop.step = kinds[name](*loop.chosen.options()).bind(loop.model, loop.opt, loop.train, _most)
         except Unfit: pass  # there is a warning of it

@@ -118,6 +118,7 @@ def _add_speedrun(sub):
 
 def _add_bench(sub):
     "The options of `bench`"
+    sub.add_argument("--device", type=_device, default="cpu", help="cpu, or a GPU, for which other things are compared")
     sub.add_argument("--n", type=_number(int, 600, "a whole number, 600 or more"), default=60_000, metavar="N",
                      help="training images in the classic run; fewer are faster")
     sub.add_argument("--rounds", type=_count, default=3, metavar="N", help="how often each comparison is made")
@@ -148,7 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
             (export, _add_export, False, "write a trained network for other programs, as ONNX or as a program of torch.export"),
             (study, _add_study, True, "train by one or more recipes, once for each seed, and give mean and standard deviation"),
             (speedrun, _add_speedrun, True, "train to 99%% on the test set as fast as possible, once for each seed"),
-            (bench, _add_bench, False, "compare the classic run and the speed run with what they are measured against, on the processor"),
+            (bench, _add_bench, False, "compare the classic run and the speed run with what they are measured against"),
             (book, _add_book, False, "copy the notebooks of this book, to read and run them, and open JupyterLab on them")]:
         sub = commands.add_parser(run.__name__, help=help, description=help[0].upper() + help[1:] + ".", formatter_class=_Help)
         sub.set_defaults(run=run)
@@ -529,7 +530,8 @@ def bench(args: argparse.Namespace, # of `make_parser`
     beside = args.out.with_suffix(".md")
     if beside == args.out: raise ValueError(f"{args.out}: is the name of the table; give one such as {args.out.with_suffix('.json')}.")
     for path in (args.out, beside): check_writable(path, "bench.json")
-    found = speed.bench(args.n, args.rounds, say=lambda text: print(text, file=sys.stderr, flush=True))
+    where = [] if args.device.type == "cpu" else [args.device]
+    found = (speed.bench_on if where else speed.bench)(*where, args.n, args.rounds, say=lambda text: print(text, file=sys.stderr, flush=True))
     _write(args.out, json.dumps(found, indent=1))
     _write(beside, speed.bench_table(found))
     print(speed.bench_table(found))

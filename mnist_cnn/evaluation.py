@@ -56,7 +56,7 @@ def check_scored(probs: torch.Tensor, # probabilities N×classes
     "Both as tensors; an error that says what was expected unless there is a class for each row, N at least 1"
     probs = check_probs(probs)
     if not len(probs): raise ValueError("there are no probabilities; expected N×classes, N at least 1.")
-    return probs, check_targets(targets, len(probs), probs.shape[1])
+    return probs, check_targets(targets, len(probs), probs.shape[1]).to(probs.device)
 
 # %% ../nbs/06_evaluation.ipynb #6d597a27
 def mistakes(probs: torch.Tensor, # probabilities N×classes, from `predict`
@@ -119,8 +119,8 @@ class ConfusionMatrix:
 def confusion_matrix(targets: torch.Tensor | Sequence, # true classes, N
                      preds: torch.Tensor | Sequence, # answers, N
                      n_classes: int | None = None): # rows and columns; None: as many as occur
-    "How often each class was taken for each, as a `ConfusionMatrix`"
-    targets, preds = check_targets(targets), check_targets(preds, name="the answers")
+    "How often each class was taken for each, as a `ConfusionMatrix` on the cpu"
+    targets, preds = check_targets(targets).cpu(), check_targets(preds, name="the answers").cpu()
     if len(targets) != len(preds) or not len(targets):
         raise ValueError(f"there are {len(targets):,} targets and {len(preds):,} answers; expected one class for each sample in both, and at least one sample.")
     high = int(max(targets.max(), preds.max()))

@@ -17,7 +17,7 @@ from torch import nn
 
 from .checks import chain as chain_of, check_finite, check_images, check_logits, check_number, check_targets, check_tensor, check_texts
 from .conv import receptive_field
-from .steps import evaluating
+from .steps import beside, evaluating
 
 # %% ../nbs/09_interpretation.ipynb #4caf01d8
 def show_maps(maps: torch.Tensor, # N×H×W, of any sign
@@ -74,9 +74,9 @@ def _output_of(model, x, layer):
 def activations(model: nn.Module,
                 x: torch.Tensor, # float N×C×H×W, as the model takes it
                 layer: str, # its name, such as "conv2"
-               ) -> torch.Tensor: # N×channels×H×W, or N×units
+               ) -> torch.Tensor: # N×channels×H×W, or N×units, on the model's device
     "What a layer makes of images"
-    x = check_images(x, floats=True)
+    x = beside(model, check_images(x, floats=True))
     with evaluating(model), torch.inference_mode(False), torch.no_grad(): return _output_of(model, x, layer)[1]
 
 # %% ../nbs/09_interpretation.ipynb #180eeb07
@@ -97,9 +97,9 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
                 x: torch.Tensor, # float N×1×H×W, as the model takes it
                 layer: str, # its name, such as "conv2"
                 n: int = 8, # for each unit, from different images
-               ) -> TopPatches:
+               ) -> TopPatches: # on the model's device
     "The parts of images that excite each unit of a layer most"
-    x = check_images(x, floats=True, least=1)
+    x = beside(model, check_images(x, floats=True, least=1))
     n = check_number("n", n, least=1, most=len(x), whole=True)
     if x.shape[1] != 1: raise ValueError(f"x has the shape {tuple(x.shape)}; expected gray images N×1×H×W.")
     field = _window(model, layer)
@@ -124,7 +124,7 @@ def top_patches(model: nn.Module, # a chain of layers, or with `as_sequential`
 # %% ../nbs/09_interpretation.ipynb #b55998d0
 def _checked(model, x, targets):
     "`x` and one target for each image; an error where something does not fit"
-    x = check_images(x, floats=True, least=1)
+    x = beside(model, check_images(x, floats=True, least=1))
     with torch.no_grad(): n = check_logits(model(x[:1]), None, model, 1).shape[1]
     if isinstance(targets, Integral): targets = [check_number("targets", targets, 0, n - 1, whole=True)] * len(x)
     targets = check_targets(targets, len(x), n).to(x.device)
@@ -145,7 +145,7 @@ def _gradient(model, x, targets):
 def saliency(model: nn.Module, # gives logits N×classes
              x: torch.Tensor, # float N×C×H×W, as the model takes it
              targets: torch.Tensor | int, # whose logit is explained: a class for each image, or one for all
-            ) -> torch.Tensor: # N×C×H×W, 0 or more
+            ) -> torch.Tensor: # on the model's device, N×C×H×W, 0 or more
     "How strongly each pixel would change the logit: the size of its gradient"
     with evaluating(model), torch.inference_mode(False):  # evaluation mode, but with gradients
         return check_finite(_gradient(model, *_checked(model, x, targets)).abs(), model)
@@ -156,7 +156,7 @@ def integrated_gradients(model: nn.Module, # gives logits N×classes
                          targets: torch.Tensor | int, # whose logit is explained: a class for each image, or one for all
                          baseline: float | torch.Tensor = 0., # the image to begin from; a number: that gray everywhere
                          n_steps: int = 64, # points of the integral; more are more exact
-                        ) -> torch.Tensor: # N×C×H×W, of both signs; they sum to the logit's rise from the baseline
+                        ) -> torch.Tensor: # on the model's device, N×C×H×W, of both signs; they sum to the logit's rise from the baseline
     "Each pixel's share in the difference that the image makes to the logit"
     n_steps = check_number("n_steps", n_steps, least=1, most=100_000, whole=True)
     with evaluating(model), torch.inference_mode(False):
@@ -173,7 +173,7 @@ def grad_cam(model: nn.Module, # gives logits N×classes
              x: torch.Tensor, # float N×C×H×W, as the model takes it
              targets: torch.Tensor | int, # whose logit is explained: a class for each image, or one for all
              layer: str, # name of a layer that makes maps, best the last one, after its ReLU
-            ) -> torch.Tensor: # N×1×H×W, 0 or more
+            ) -> torch.Tensor: # on the model's device, N×1×H×W, 0 or more
     "Where the maps are bright that speak for the class"
     with evaluating(model), torch.inference_mode(False):
         x, classes = _checked(model, x, targets)
@@ -190,7 +190,7 @@ def occlusion(model: nn.Module, # gives logits N×classes
               targets: torch.Tensor | int, # whose logit is explained: a class for each image, or one for all
               size: int = 5, # side of the square, in pixels
               value: float = 0., # what it is filled with
-             ) -> torch.Tensor: # N×1×H×W, of both signs
+             ) -> torch.Tensor: # on the model's device, N×1×H×W, of both signs
     "How far the logit falls, on average, when a square over the pixel hides what is there"
     value = check_number("value", value, -1e6, 1e6)
     with evaluating(model), torch.inference_mode(False), torch.no_grad():

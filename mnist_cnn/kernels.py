@@ -68,7 +68,8 @@ def check_sizes(convs: Any, sizes: Any, # as `plan` gives them
     _require(1 <= max_bs <= 2**24 and max_bs * max(sizes) <= 2**28, f"batches of {max_bs:,} are too large")
 
 def plan(model: nn.Module, # `nn.Sequential` of blocks and linear layers, or a model with the method `as_sequential`
-         shape: tuple = (1, 28, 28)) -> tuple[list, list]: # of one image, C×H×W
+         shape: tuple = (1, 28, 28), # of one image, C×H×W
+         device: str = "cpu") -> tuple[list, list]: # kind of device on which the weights must be
     "Sizes of the convolutions (channels in and out, kernel, padding, input H, W), and those of the linear layers"
     try: layers = chain(check_model(model))
     except ValueError as e: raise Unfit(str(e).split("; ")[0].rstrip(".")) from None
@@ -86,8 +87,8 @@ def plan(model: nn.Module, # `nn.Sequential` of blocks and linear layers, or a m
     _require(all(m.bias is not None for m in with_weights), "a layer has no bias")
     params = [p for m in with_weights for p in m.parameters()]
     _require([id(p) for p in params] == [id(p) for p in model.parameters()], "it has other parameters, or shares some")
-    _require(all(p.dtype == torch.float32 and p.device.type == "cpu" and p.requires_grad for p in params),
-             "its weights are not all float32, on the cpu, and to be trained")
+    _require(all(p.dtype == torch.float32 and p.device.type == device and p.requires_grad for p in params),
+             f"its weights are not all float32, on the {device}, and to be trained")
     check_sizes(convs, sizes)
     return convs, sizes
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import torch
 
-from .checks import check_function, check_images, check_model, check_number, check_tensor
+from .checks import check_function, check_images, check_number, check_tensor
 from .evaluation import shifted
+from .steps import beside
 
 # %% ../nbs/09b_position.ipynb #82798aae
 def shift_error(f: Callable, # images → maps N×C×H×W, or numbers N×units
@@ -23,7 +24,8 @@ def shift_error(f: Callable, # images → maps N×C×H×W, or numbers N×units
     "How far `f` of the moved images is from (moved) `f` of the images; 1: as far as from `f` of another image"
     x, along, margin = check_images(x), check_number("along", along, least=0, whole=True), check_number("margin", margin, least=0, whole=True)
     if len(x) < 2: raise ValueError(f"{len(x)} images; expected at least 2, to compare with the distance between images.")
-    check_model(f, data=True) if isinstance(f, torch.nn.Module) else check_function("f", f, "a model")
+    if isinstance(f, torch.nn.Module): x = beside(f, x)
+    else: check_function("f", f, "a model")
     with torch.no_grad(): a, b = [check_tensor(f(images), "what f gives", "maps N×C×H×W, or numbers N×units") for images in (shifted(x, right), x)]
     if not a.is_floating_point() or a.ndim < 2 or a.shape != b.shape or len(a) != len(x): raise ValueError(f"f gives {a.dtype} {tuple(a.shape)} for {len(x)} images; expected floats, maps N×C×H×W, or numbers N×units.")
     if a.ndim == 4:

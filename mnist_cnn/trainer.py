@@ -93,8 +93,8 @@ _presets = ["overfit", "memorize", "fast", "dead", "augment"]
 def _checked(settings):
     "The settings, each one that the page offers"
     for key, value in settings.items():
-        if key == "n_epochs": check_number(key, value, 1, 200, whole=True)
-        elif key == "seed": check_number(key, value, 0, 2**32 - 1, whole=True)
+        if key == "n_epochs": settings[key] = int(check_number(key, value, 1, 200, whole=True))
+        elif key == "seed": settings[key] = int(check_number(key, value, 0, 2**32 - 1, whole=True))
         elif not any(type(value) in (int, float, str) and value == v for v in _choices[key]):
             raise ValueError(f"{key} is {shown(value)}; expected one of {', '.join(map(str, _choices[key]))}.")
     return settings

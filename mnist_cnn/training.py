@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from .checks import axes, check_batches, check_items, check_logits, check_model, check_named, check_number, check_scale, check_targets, check_texts, pairs, shown
 from .data import Batches
 from .kernels import Unfit, flat_weights
-from .steps import EagerStep, Loop, Progress, Step, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
+from .steps import EagerStep, Loop, Progress, Step, beside, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
 
 # %% ../nbs/05_training.ipynb #2a3f4f35
 def set_seed(seed: int = 42, # for Python's, NumPy's and torch's random numbers, on every device; 0 to 2³² − 1
@@ -193,7 +193,7 @@ def lr_range(model: torch.nn.Module, # any model; it is trained, so give a copy
     step = EagerStep().bind(model, opt, batches)
     for i, (xb, yb) in enumerate(pairs(batches)):
         opt.param_groups[0]["lr"] = low * (high / low) ** (i / max(1, n - 1))
-        loss = step.loss(xb, yb)
+        loss = step.loss(beside(model, xb), beside(model, yb))
         opt.zero_grad()
         loss.backward()
         opt.step()

@@ -47,15 +47,15 @@ class Reliability:
 def reliability(probs: torch.Tensor, # probabilities N×classes, from `predict`
                 targets: torch.Tensor, # true classes, N
                 n_bins: int = 10, # of equal width, from 0 to 1
-               ) -> Reliability:
+               ) -> Reliability: # on the cpu
     "How far the probabilities of the answers can be believed"
     probs, targets = check_scored(probs, targets)
     n_bins = check_number("n_bins", n_bins, least=1, most=10**6, whole=True)
     sure, answers = probs.double().max(1)
-    bins = torch.bucketize(sure, torch.arange(1, n_bins) / n_bins)
-    total = lambda v: torch.zeros(n_bins, dtype=torch.double).index_add(0, bins, v.double())
+    bins = torch.bucketize(sure, torch.arange(1, n_bins, device=sure.device) / n_bins)
+    total = lambda v: torch.zeros(n_bins, dtype=torch.double, device=sure.device).index_add(0, bins, v.double())
     counts = bins.bincount(minlength=n_bins)
-    return Reliability(counts, total(sure) / counts, total(answers == targets) / counts)
+    return Reliability(*[t.cpu() for t in (counts, total(sure) / counts, total(answers == targets) / counts)])
 
 # %% ../nbs/06b_uncertainty.ipynb #555cdef5
 def with_temperature(probs: torch.Tensor, # probabilities N×classes
@@ -98,7 +98,9 @@ def strangeness(x: torch.Tensor, # images N×1×28×28, uint8 or floats in [0, 1
                 known: torch.Tensor, # images that a network was trained on, likewise
                ) -> torch.Tensor: # N: 0, the same but for brightness, to 1, no pixel in common
     "How far each image is from the nearest known one: 1 minus the cosine of the angle between them, both blurred"
-    known, x = _directions(check_images(known)), _directions(check_images(x))
+    x, known = check_images(x), check_images(known)
+    if 0 in x.shape[1:] or x.shape[1:] != known.shape[1:]: raise ValueError(f"the images are {tuple(x.shape)} and {tuple(known.shape)}; expected N×1×28×28, in both of one size.")
+    x, known = _directions(x), _directions(known.to(x.device))
     if not (known.isfinite().all() and x.isfinite().all()): raise ValueError("the images hold NaN or infinite pixels; expected finite ones.")
     return torch.cat([1 - (part @ known.T).amax(1) for part in x.split(256)]).clamp(0, 1)
 
@@ -114,7 +116,7 @@ def mcnemar(targets: torch.Tensor, # true classes, N
             preds_b: torch.Tensor, # answers of the second, on the same samples
            ) -> McNemar:
     "McNemar's exact test of whether one of two models is better"
-    targets, a, b = check_targets(targets), check_targets(preds_a, name="the first answers"), check_targets(preds_b, name="the second answers")
+    targets, a, b = [t.cpu() for t in (check_targets(targets), check_targets(preds_a, name="the first answers"), check_targets(preds_b, name="the second answers"))]
     if not len(targets) == len(a) == len(b) or not len(targets):
         raise ValueError(f"there are {len(targets):,} targets, and {len(a):,} and {len(b):,} answers; "
                          "expected one class for each sample in all three, and at least one sample.")
@@ -131,7 +133,8 @@ def disputed(probs: torch.Tensor, # probabilities of several models, M×N×class
              targets: torch.Tensor, # labels, N
             ) -> torch.Tensor: # indices of samples
     "Samples for which all models give the same answer and it is not the label, the most confident first"
-    probs, targets = check_tensor(probs, "the probabilities", "M×N×classes"), check_targets(targets)
+    probs = check_tensor(probs, "the probabilities", "M×N×classes")
+    targets = check_targets(targets).to(probs.device)
     if probs.ndim != 3 or not len(probs) or not len(targets) or probs.shape[1] != len(targets):
         raise ValueError(f"probs are {tuple(probs.shape)} and there are {len(targets):,} targets; expected M×N×classes, "
                          "M of at least 1, N as many as targets. Stack what `predict` gives: torch.stack([...]).")

@@ -39,9 +39,9 @@ N = 6
 RECORDS = "made by the functions, not by users"
 LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.ConfusionMatrix uncertainty.Reliability uncertainty.McNemar interpretation.TopPatches interpretation.Components speed.TimedRun "
                             "speed.SpeedRun speed.Compared recipes.Run training.Score training.Epoch summary.LayerRow summary.Summary exercises.Verdict exercises.Question checkpoint.Stopped kernels.Unfit "
-                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS diagnosis.Layer diagnosis.Diagnosis distributed.Together speed.Rates kernels.check_sizes pictures.Found".split(), RECORDS),
+                            "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS diagnosis.Layer diagnosis.Diagnosis distributed.Together speed.Rates kernels.check_sizes pictures.Found gpu.GPUKernels".split(), RECORDS),
             **dict.fromkeys("cli.make_parser cli.train cli.evaluate cli.predict cli.study cli.export cli.speedrun cli.bench cli.main cli.book cli.pack_book".split(), "the command line has tests of its own"),
-            **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run "
+            **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run speed.wait speed.step_ways speed.bench_on gpu.gpu_kernels steps.same_bits "
                             "playground.classic_run trainer.page_files distributed.process_group".split(), "measures, trains for long or starts processes")}
 CHANGES = {"training.set_seed", "training.fit", "training.lr_range", "recipes.run_recipe", "evaluation.noisy", "model.SimpleCNN", "model.AllConvNet", "model.plain_cnn", "files.load_weights", "evaluation.covered",
            "model.AllConvNet.forward", "steps.optimizer_for", "steps.FlatAdam", "exercises.ask", "recipes.Recipe.fit"}  # what a call of these that succeeds may change; and one that ends in a FloatingPointError, since what was learned until then cannot be undone
@@ -130,7 +130,7 @@ GOOD = {
     "recipes.Recipe.batches": dict(self=Recipe, x=x, y=y), "recipes.Recipe.fit": dict(self=lambda: Recipe(n_epochs=1), model=model, train=batches),
     "recipes.run_recipe": dict(recipe=lambda: Recipe(n_epochs=1), seed=chosen(0), train=lambda: (x(), y()), unseen=lambda: (x(), y())),
     "steps.FlatAdam": dict(params=lambda: list(model().parameters())), "steps.optimizer_for": dict(model=model), "steps.group_of": dict(batches=batches), "steps.casting": dict(device=lambda: torch.device("cpu")),
-    "steps.kernels_for": dict(model=model, batches=batches, n_samples=chosen(10**7)), "steps.device_of": dict(model=model), "steps.evaluating": dict(model=model),
+    "steps.kernels_for": dict(model=model, batches=batches, n_samples=chosen(10**7)), "steps.device_of": dict(model=model), "steps.beside": dict(model=model, x=floats), "steps.evaluating": dict(model=model),
     "summary.summary": dict(model=model, in_shape=chosen((1, 28, 28))),
     "training.evaluate": dict(model=model, batches=batches), "training.table": dict(head=chosen(["a"]), rows=chosen([[1]])), "training.fit": dict(model=model, train=batches, n_epochs=chosen(1), callbacks=lambda: [Measure(None)]),
     "training.lr_range": dict(model=model, batches=batches), "training.History.plot": dict(self=lambda: History([Epoch(0, None, 0.1, None, 1.), Epoch(1, 1., 0.9, None, 1.)])),

@@ -156,7 +156,7 @@ def test_wheel_alone_without_a_network(wheel, tmp_path):
 
 # The rooms: which module imports which, from the modules themselves
 
-LOW = {"checks", "files", "kernels", "pictures", "steps"}  # below the lessons, and knowing nothing of them
+LOW = {"checks", "files", "gpu", "kernels", "pictures", "steps"}  # below the lessons, and knowing nothing of them
 
 
 def rooms():
