@@ -314,8 +314,40 @@ function trace(layers, l, i) {
   return parts;
 }
 
+// In which directions the lines of an image run, at each of 7×7 places: how strong its edges are there that lie across, down and along
+// the two diagonals; 196 numbers, as a vector of length 1. As `mnist_cnn.playground.directions`.
+function directions(pixels) {
+  const at = (y, x) => y < 0 || y > 27 || x < 0 || x > 27 ? 0 : pixels[y * 28 + x] / 255, out = new Float64Array(196);
+  for (let y = 0; y < 28; y++) for (let x = 0; x < 28; x++) {
+    const [a, b, c, d, e, f, g, h] = [at(y - 1, x - 1), at(y - 1, x), at(y - 1, x + 1), at(y, x - 1), at(y, x + 1), at(y + 1, x - 1), at(y + 1, x), at(y + 1, x + 1)];
+    const gx = c + 2 * e + h - a - 2 * d - f, gy = f + 2 * g + h - a - 2 * b - c, strong = Math.hypot(gx, gy);
+    if (!strong) continue;
+    const straight = (gx * gx - gy * gy) / strong, slanted = 2 * gx * gy / strong, place = Math.floor(y / 4) * 7 + Math.floor(x / 4);
+    out[(straight > 0 ? 0 : 49) + place] += Math.abs(straight);
+    out[(slanted > 0 ? 98 : 147) + place] += Math.abs(slanted);
+  }
+  const length = Math.sqrt(out.reduce((sum, v) => sum + v * v, 0)) || 1;
+  return out.map(v => v / length);
+}
+
+// Half bytes as vectors of length 1: the directions of typical digits.
+function vectors(packed, n = 196) {
+  const all = Float64Array.from({length: 2 * packed.length}, (_, i) => packed[i >> 1] >> 4 * (1 - i % 2) & 15), found = [];
+  for (let from = 0; from < all.length; from += n) {
+    const v = all.slice(from, from + n), length = Math.sqrt(v.reduce((sum, a) => sum + a * a, 0));
+    found.push(v.map(a => a / length));
+  }
+  return found;
+}
+
+// How far an image is from the nearest of them: 1 minus the cosine of the angle between their directions.
+function unlikeness(pixels, typical) {
+  const own = directions(pixels);
+  return 1 - Math.max(...typical.map(v => v.reduce((sum, a, i) => sum + a * own[i], 0)));
+}
+
 if (typeof document === 'undefined') {
-  module.exports = {rasterise, withoutSpecks, prepare, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
+  module.exports = {directions, vectors, unlikeness, rasterise, withoutSpecks, prepare, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
   return;
 }
 
@@ -444,7 +476,8 @@ function start(root, given = null) {
   const states = network.states.map(s => ({...s, arrays: s.arrays || null})), {layers, classes} = network;
   const digits = network.digits.map(d => ({...d, pixels: given ? d.pixels : bytes(d.pixels)})), kind = network.digits_are || 'Test digit';
   let epoch = states.length - 1, strokes = [], pixels = new Uint8Array(784), outputs, picked = null, cursor = null, channel = null, asked = 0, what = '';
-  const times = [];
+  const times = [], typical = network.typical ? vectors(bytes(network.typical.data)) : null;
+  let unlike = 0;
   const arrays = () => states[epoch].arrays = states[epoch].arrays || decode(states[epoch], network.lengths);
 
   // the field to draw on
@@ -541,7 +574,8 @@ function start(root, given = null) {
 
   // what the network is given, and its answer
   const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given'});
-  const verdict = make('p', {class: 'mcp-verdict'});
+  const verdict = make('p', {class: 'mcp-verdict'}), doubt = make('p', {class: 'mcp-doubt'});
+  const strange = () => typical && what && unlike > network.typical.limit;
   const live = make('span', {class: 'mcp-live', 'aria-live': 'polite', role: 'status'});
   const bars = classes.map((name, c) => {
     const fill = make('span', {class: 'mcp-fill'}), value = make('span', {class: 'mcp-value'});
@@ -695,6 +729,10 @@ function start(root, given = null) {
     });
     verdict.replaceChildren(make('strong', {}, empty ? '–' : classes[best]), empty ? ' nothing is drawn' : ` ${percent(p[best])}`,
       ...(warm === null || empty ? [] : [make('small', {}, ` read in ${warm.toFixed(1)} ms`)]));
+    unlike = typical && !empty ? unlikeness(pixels, typical) : 0;
+    root.dataset.unlike = unlike.toFixed(4);
+    doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest; of 100 digits 99 are within ${number(network.typical.limit, 2)}.` : '';
+    doubt.hidden = !strange();
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
     if (!fold || fold.open) rows.forEach(({layer, maps, filters, row}, l) => {
       if (!near.has(row)) return;
@@ -710,7 +748,7 @@ function start(root, given = null) {
   function say() {
     requestAnimationFrame(() => {
       const p = probabilities(network, outputs), best = p.indexOf(Math.max(...p));
-      live.textContent = what ? `${what} is read as ${classes[best]}, ${percent(p[best])}.` : 'The field is empty.';
+      live.textContent = what ? `${what} is read as ${classes[best]}, ${percent(p[best])}${strange() ? ', but is not like any digit that the network has seen' : ''}.` : 'The field is empty.';
     });
   }
   function arrange() {
@@ -727,7 +765,7 @@ function start(root, given = null) {
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
       make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
-      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
+      make('div', {class: 'mcp-answer'}, verdict, doubt, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
