@@ -587,7 +587,7 @@ function start(root, given = null) {
 
   // what the network is given, and its answer
   const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given'});
-  const verdict = make('p', {class: 'mcp-verdict'}), doubt = make('p', {class: 'mcp-doubt'});
+  const verdict = make('p', {class: 'mcp-verdict', role: 'group', 'aria-label': 'Answer'}), doubt = make('p', {class: 'mcp-doubt', role: 'note'});
   const strange = () => typical && what && unlike > network.typical.limit;
   const live = make('span', {class: 'mcp-live', 'aria-live': 'polite', role: 'status'});
   const bars = classes.map((name, c) => {
@@ -835,7 +835,7 @@ function start(root, given = null) {
 
   const fold = network.folded ? make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, every number'), ...inner) : null;
   const body = fold ? [fold] : inner;
-  root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp'}, live,
+  root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp', role: 'group', 'aria-label': 'Playground'}, live,
     make('div', {class: 'mcp-top'},
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
