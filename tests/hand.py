@@ -1,6 +1,6 @@
 """Drawings as hands make them, as lines of points in a unit square: digits in several ways of writing, and what is no digit.
 
-None of them was used to train anything; the notebook "The playground" says how the page's network reads them.
+None of them trains anything (those of seed 1 helped to choose how the page measures what is unlike a digit); the notebook "The playground" says how the page's network reads them.
 """
 import json, math, subprocess
 from importlib.resources import files

@@ -533,7 +533,7 @@ function start(root, given = null) {
     }
     drawn(true);
   });
-  const lift = e => { if (e.pointerId === pointer) { pointer = null; keep(); say(); } };
+  const lift = e => { if (e.pointerId === pointer) { pointer = null; soon(); keep(); say(); } };
   for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) field.addEventListener(end, lift);
   const clear = () => { stopOpening(); choose(null); strokes = []; drawn(); keep(); say(); };
   const undo = () => { if (!strokes.length) return; stopOpening(); choose(null); strokes.pop(); drawn(); keep(); say(); };
@@ -588,7 +588,8 @@ function start(root, given = null) {
   // what the network is given, and its answer
   const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given'});
   const verdict = make('p', {class: 'mcp-verdict', role: 'group', 'aria-label': 'Answer'}), doubt = make('p', {class: 'mcp-doubt', role: 'note'});
-  const strange = () => typical && what && unlike > network.typical.limit;
+  const under = make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels');  // in its place the doubt, so that nothing moves
+  const strange = () => typical && what && pointer === null && opening <= 0 && unlike > network.typical.limit;  // half a digit is like none
   const live = make('span', {class: 'mcp-live', 'aria-live': 'polite', role: 'status'});
   const bars = classes.map((name, c) => {
     const fill = make('span', {class: 'mcp-fill'}), value = make('span', {class: 'mcp-value'});
@@ -789,8 +790,8 @@ function start(root, given = null) {
       ...(warm === null || empty ? [] : [make('small', {}, ` read in ${warm.toFixed(1)} ms`)]));
     unlike = typical && !empty ? unlikeness(pixels, typical) : 0;
     root.dataset.unlike = unlike.toFixed(4);
-    doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest; of 100 digits 99 are within ${number(network.typical.limit, 2)}.` : '';
-    doubt.hidden = !strange();
+    doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest. Of 100 digits, 99 are within ${number(network.typical.limit, 2)}.` : '';
+    doubt.hidden = !(under.hidden = strange());
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
     if (!fold || fold.open) rows.forEach(({layer, maps, filters, row}, l) => {
       if (!near.has(row)) return;
@@ -839,8 +840,8 @@ function start(root, given = null) {
     make('div', {class: 'mcp-top'},
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
-      make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
-      make('div', {class: 'mcp-answer'}, verdict, doubt, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
+      make('div', {class: 'mcp-seen'}, input, under, doubt),
+      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
