@@ -368,9 +368,11 @@ def test_maps_are_sharp(tab):
     "No canvas is drawn wider than it is shown."
     for width in 1200, 800, 390, 320:
         tab.set_viewport_size({'width': width, 'height': 900})
-        tab.wait_for_timeout(200)
-        rescaled = tab.evaluate("""() => [...document.querySelectorAll('.mcp-maps')].filter(c => c.checkVisibility({contentVisibilityAuto: true}) && Math.abs(c.getBoundingClientRect().width - c.width) > .6)
-            .map(c => [c.width, c.getBoundingClientRect().width])""")
+        for _ in range(10):  # a busy machine takes its time
+            tab.wait_for_timeout(200)
+            rescaled = tab.evaluate("""() => [...document.querySelectorAll('.mcp-maps')].filter(c => c.checkVisibility({contentVisibilityAuto: true}) && Math.abs(c.getBoundingClientRect().width - c.width) > .6)
+                .map(c => [c.width, c.getBoundingClientRect().width])""")
+            if not rescaled: break
         assert not rescaled, (width, rescaled)
 
 

@@ -387,11 +387,11 @@ class Maps {
     const [C, , W] = this.shape;
     this.take(clamp(Math.floor((room + this.gap) / (W * this.unit + this.gap)), 1, C));
   }
-  // as a part of the whole network's picture: about so high, and as narrow as that allows
-  stand(height) {
+  // as a part of the whole network's picture: about so high, and as narrow as that allows; `tight`: a little smaller
+  stand(height, tight = false) {
     const [C, H, W] = this.shape, side = Math.max(H, W);
     this.usual = this.usual || {unit: this.unit, gap: this.gap};
-    this.unit = side > 1 ? Math.max(1, Math.floor(28 / side)) : C > 100 ? 4 : C > 12 ? 8 : 22;
+    this.unit = side > 1 ? Math.max(1, Math.floor((tight && side < 14 ? 21 : 28) / side)) : C > 100 ? tight ? 3 : 4 : C > 12 ? 8 : 22;
     this.gap = side > 1 ? GAP : C > 100 ? 1 : 2;
     this.take(clamp(Math.ceil(C / Math.floor((height + this.gap) / (H * this.unit + this.gap))), 1, C));
   }
@@ -825,10 +825,12 @@ function start(root, given = null) {
   // the layers side by side, as low as there is room for; false if there is none
   function stand(room) {
     const all = [entry, ...rows.map(r => r.maps)];
-    for (const height of [350, 430, 520, 620]) {
-      for (const maps of all) maps.stand(height);
-      if (all.reduce((sum, maps) => sum + Math.max(maps.element.width, LABEL), 0) + 12 * (all.length - 1) > room) continue;
-      for (const {filters} of rows) if (filters) { filters.stand(62); filters.unit = 4; filters.gap = 3; filters.take(4); }
+    for (const [height, label, space] of [350, 430, 520, 620].map(h => [h, LABEL, 12]).concat([[520, 42, 4], [620, 42, 4]])) {
+      const tight = label < LABEL;
+      for (const maps of all) maps.stand(height, tight);
+      if (all.reduce((sum, maps) => sum + Math.max(maps.element.width, label), 0) + space * (all.length - 1) > room - 4) continue;
+      for (const {filters} of rows) if (filters) { filters.stand(62); filters.unit = tight ? 3 : 4; filters.gap = 3; filters.take(4); }
+      stack.classList.toggle('mcp-tight', tight);
       return true;
     }
     return false;
