@@ -362,7 +362,7 @@ def test_without_scripts(chromium, address):
 
 def test_output_stays_in_sight(chromium, address):
     "On a phone the output stays in sight while a slider is moved, whatever its size; no slider is hidden by it."
-    context = chromium.new_context(base_url=address, has_touch=True, viewport=dict(width=390, height=844))
+    context = chromium.new_context(base_url=address, has_touch=True, reduced_motion='reduce', viewport=dict(width=390, height=844))
     tab = context.new_page()
     tab.goto('/conv.html')
     w = tab.locator('.explore-conv').first
