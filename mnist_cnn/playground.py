@@ -28,13 +28,16 @@ from .steps import evaluating
 def classic_run() -> list[tuple]:
     "The classic run before training and after each epoch: a list of (state_dict of `SimpleCNN`, test accuracy)"
     run = torch.load(str(files("mnist_cnn") / "weights" / "classic.pt"), map_location="cpu", weights_only=True)
-    return [({k: v.float() for k, v in e["state"].items()}, e["test_accuracy"]) for e in run]
+    with torch.random.fork_rng(devices=[]):  # the initial weights are those of seed 42, and need no file
+        torch.manual_seed(42)
+        initial = SimpleCNN().state_dict()
+    return [({k: v.float() for k, v in (e["state"] or initial).items()}, e["test_accuracy"]) for e in run]
 
 def for_pens() -> tuple:
     "The same for a network trained on digits that were also turned, bent and drawn with other pens: (state_dict, test accuracy, name)"
     from safetensors import safe_open
     with safe_open(str(files("mnist_cnn") / "weights" / "pens.safetensors"), "pt") as f:
-        return {k: f.get_tensor(k) for k in f.keys()}, float(f.metadata()["test_accuracy"]), "for pens"
+        return {k: f.get_tensor(k).float() for k in f.keys()}, float(f.metadata()["test_accuracy"]), "for pens"
 
 # %% ../nbs/36_playground.ipynb #c909f094
 def _named(model):
