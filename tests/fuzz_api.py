@@ -42,7 +42,7 @@ LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.Con
                             "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS diagnosis.Layer diagnosis.Diagnosis distributed.Together speed.Rates kernels.check_sizes pictures.Found gpu.GPUKernels".split(), RECORDS),
             **dict.fromkeys("cli.make_parser cli.train cli.evaluate cli.predict cli.study cli.export cli.speedrun cli.bench cli.main cli.book cli.pack_book".split(), "the command line has tests of its own"),
             **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run speed.wait speed.step_ways speed.bench_on gpu.gpu_kernels steps.same_bits "
-                            "playground.classic_run trainer.page_files distributed.process_group".split(), "measures, trains for long or starts processes")}
+                            "playground.classic_run playground.for_pens trainer.page_files distributed.process_group".split(), "measures, trains for long or starts processes")}
 CHANGES = {"training.set_seed", "training.fit", "training.lr_range", "recipes.run_recipe", "evaluation.noisy", "model.SimpleCNN", "model.AllConvNet", "model.plain_cnn", "files.load_weights", "evaluation.covered",
            "model.AllConvNet.forward", "steps.optimizer_for", "steps.FlatAdam", "exercises.ask", "recipes.Recipe.fit"}  # what a call of these that succeeds may change; and one that ends in a FloatingPointError, since what was learned until then cannot be undone
 UNKNOWN = {"uncertainty.reliability", "evaluation.ConfusionMatrix.recall", "diagnosis.diagnose"}  # NaN where there is nothing to count, as documented; a diagnosis reports a loss that is not a number
@@ -123,7 +123,7 @@ GOOD = {
     "position.shift_error": dict(f=lambda: nn.Conv2d(1, 2, 3, padding=1), x=floats, right=chosen(2)),
     "kernels.plan": dict(model=model), "kernels.flat_weights": dict(params=lambda: list(model().parameters())), "kernels.fused": dict(model=model),
     "model.n_params": dict(model=model), "model.plain_cnn": dict(channels=chosen((4, 4))), "model.SimpleCNN.forward": dict(self=SimpleCNN, x=floats), "model.AllConvNet.forward": dict(self=AllConvNet, x=floats),
-    "playground.playground": dict(model=model),
+    "playground.playground": dict(model=model), "playground.directions": dict(x=x), "playground.unlikeness": dict(x=x),
     "trainer.page_digits": dict(n=chosen(20), n_held=chosen(5)), "trainer.pack_digits": dict(n=chosen(20), n_held=chosen(5)), "trainer.mislabel": dict(y=y, fraction=chosen(0.5)), "trainer.train_in_page": {},
     "trainer.Shift": {}, "trainer.Shift.__call__": dict(self=lambda: Shift(1), x=floats, generator=torch.Generator),
     "recipes.Schedule": dict(factor=chosen(lambda t: 1.)), "recipes.Average": dict(keep=chosen(0.99)), "recipes.OneCycle.__call__": dict(self=lambda: recipes["best"].schedule, t=chosen(0.5)),

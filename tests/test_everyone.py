@@ -111,7 +111,7 @@ def test_calm(calm):
         tab.wait_for_timeout(1500)
         assert img.screenshot() == first, img.get_attribute('src')
     tab.goto('/playground.html', wait_until='networkidle')
-    assert tab.locator('.mcp-fill').first.evaluate('e => getComputedStyle(e).transitionDuration') in ('0s', '1e-05s')
+    assert tab.get_by_role('group', name='The probability of each class').first.locator('.mcp-fill').first.evaluate('e => getComputedStyle(e).transitionDuration') in ('0s', '1e-05s')
     assert tab.evaluate('getComputedStyle(document.documentElement).scrollBehavior') == 'auto'
 
 
@@ -120,8 +120,8 @@ def test_paper(open_page, page):
     "On paper: no navigation, answers open, code wrapped, no picture wider than the sheet, dark ink on white though the screen is dark."
     tab = open_page(page, color_scheme='dark', viewport={'width': 700, 'height': 1000})
     tab.emulate_media(media='print', color_scheme='dark')
-    for gone in '#quarto-header', '#quarto-sidebar', '#quarto-margin-sidebar', '.page-navigation', '.code-copy-button', '.open-notebook':
-        assert not any(e.is_visible() for e in tab.locator(gone).all()), gone
+    for gone in tab.get_by_role('banner'), tab.get_by_role('navigation'), tab.get_by_role('button', name='Copy'), tab.get_by_role('link', name='Open this notebook'):
+        assert not gone.count(), gone  # a role is had by what is shown
     assert tab.evaluate('''() => [...document.querySelectorAll('main details:not(.code-fold, .ec-find, .mcp-fold) > :not(summary)')]
         .every(e => e.checkVisibility({contentVisibilityAuto: true}))''')
     wide = tab.evaluate('''() => [...document.querySelectorAll('main :is(img, pre, table, canvas, svg)')]

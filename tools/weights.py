@@ -31,7 +31,7 @@ SimpleCNN (`mnist_cnn.model`, {n_params:,} parameters) before training and after
 | Seed | {seed} |
 | Made with | Python {python}, torch {torch}, numpy {numpy}, on the cpu |
 | Test accuracy | **{test:.2%}** of 10,000 digits; 95% interval (Wilson) {low:.2%} to {high:.2%} |
-| Precision | the last epoch float32, the earlier ones float16 |
+| Precision | the last epoch float32, the earlier ones float16; those before training are what the seed gives, and are not stored |
 
 | epoch | training accuracy | test accuracy |
 |---|---|---|
@@ -61,7 +61,7 @@ def main():
     for i, state in enumerate(states):
         if i < len(states) - 1: state = {k: v.half() for k, v in state.items()}
         model.load_state_dict(state)
-        run.append({'state': state, 'train_accuracy': accuracy(model, train), 'test_accuracy': accuracy(model, test)})
+        run.append({'state': state if i else None, 'train_accuracy': accuracy(model, train), 'test_accuracy': accuracy(model, test)})
         print(f"epoch {i}: {run[-1]['train_accuracy']:.2%} {run[-1]['test_accuracy']:.2%}", flush=True)
     with atomic_write(FOLDER/'classic.pt') as f: torch.save(run, f)
 
