@@ -107,6 +107,7 @@ def _gray(a):
     flat = a.reshape(-1, 3)
     some = flat[::max(1, len(flat) // 20_000)]
     weights = np.linalg.eigh(np.cov(some.T) + 1e-9 * np.eye(3))[1][:, -1]
+    if weights.sum() < 0: weights = -weights
     mixed = a @ (weights / np.abs(weights).sum())
     def spread(v): return np.subtract(*np.quantile(v, [0.995, 0.005]))
     return mixed - mixed.min() if spread(mixed) > 2.5 * spread(gray) else gray
@@ -348,12 +349,15 @@ def _inside(a, b):
 
 def _search(gray):
     "Digits in a gray picture, the largest first, the ink, and the numbers of its regions"
-    flat = _flat_ink(gray)
-    if flat is not None and ((found := _in_flat(flat))[1] or not flat.any()): return found[1:]
+    flat, found = _flat_ink(gray), None
+    if flat is not None:
+        found = _in_flat(flat)
+        if found[1] and (flat > 0.5).mean() < 0.4 or not flat.any(): return found[1:]
     if (sheet := _sheet(gray)) is not None:
         (top, left), on_it = sheet
         digits, ink, labels = max((_in_local(on_it, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
         if digits: return [_moved(d, top, left) for d in digits], *[np.pad(v, [(top, gray.shape[0] - top - v.shape[0]), (left, gray.shape[1] - left - v.shape[1])]) for v in (ink, labels)]
+    if found and found[1]: return found[1:]  # so much ink, and no sheet
     return max((_in_local(gray, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
 
 # %% ../nbs/32b_pictures.ipynb #701ff0c6

@@ -46,7 +46,11 @@ def placed(ink, h, w, rng, margin=0.08, at=None):
     return page
 
 
-def page(digit, rng, h=400, w=400, size=(0.35, 0.6), weight=0., **kw): return placed(strokes(digit, int(rng.uniform(*size) * min(h, w)), rng, weight), h, w, rng, **kw)
+def page(digit, rng, h=400, w=400, size=(0.35, 0.6), weight=0., **kw):
+    height = int(rng.uniform(*size) * min(h, w))
+    ink = strokes(digit, height, rng, weight)
+    if ink.shape[1] > 0.9 * w: ink = strokes(digit, int(height * 0.9 * w / ink.shape[1]), rng, weight)
+    return placed(ink, h, w, rng, **kw)
 
 
 def field(h, w, rng, scale, amount):

@@ -123,7 +123,12 @@ function prepare({pixels, width, height}) {
   const cut = {pixels: new Uint8Array((bottom - top + 1) * (right - left + 1)), width: right - left + 1};
   for (let y = top, i = 0; y <= bottom; y++) for (let x = left; x <= right; x++) cut.pixels[i++] = 255 * ink[y * width + x];
 
-  const sides = [bottom - top + 1, cut.width], longest = Math.max(...sides);
+  return held(cut);
+}
+
+// Ink without empty rows and columns at its edges (bytes, row by row), scaled into 20×20 and centered by its mass in 28×28.
+function held(cut) {
+  const sides = [cut.pixels.length / cut.width, cut.width], longest = Math.max(...sides);
   const [h, w] = sides.map(n => Math.max(1, rint(20 * n / longest)));
   const small = resize(cut, w, h, longest > 20 ? box : bicubic), brightest = small.reduce((a, b) => Math.max(a, b), 0);
   if (!brightest) return null;  // only specks, far apart
@@ -315,7 +320,7 @@ function trace(layers, l, i) {
 }
 
 if (typeof document === 'undefined') {
-  module.exports = {rasterise, withoutSpecks, prepare, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
+  module.exports = {rasterise, withoutSpecks, prepare, held, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
   return;
 }
 
