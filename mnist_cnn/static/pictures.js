@@ -8,14 +8,18 @@ const TINY = 14, SMALL = 64, SIDE = 800;
 const rint = v => { const r = Math.round(v); return Math.abs(v % 1) === .5 && r % 2 ? r - 1 : r; };  // half to even, as Python
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 const plane = (h, w, kind = Float64Array) => ({v: new kind(h * w), h, w});
-const map = ({v, h, w}, f, kind = Float64Array) => ({v: kind.from(v, f), h, w});
+function map({v, h, w}, f, kind = Float64Array) {
+  const out = new kind(v.length);
+  for (let i = 0; i < v.length; i++) out[i] = f(v[i], i);
+  return {v: out, h, w};
+}
 const sum = v => { let s = 0; for (let i = 0; i < v.length; i++) s += v[i]; return s; };
 const most = v => { let m = -Infinity; for (let i = 0; i < v.length; i++) if (v[i] > m) m = v[i]; return m; };
 const least = v => { let m = Infinity; for (let i = 0; i < v.length; i++) if (v[i] < m) m = v[i]; return m; };
 
 // The value of which the fraction `q` of all are smaller, between two of them as NumPy takes it.
 function quantile(values, q) {
-  const a = Float64Array.from(values), at = q * (a.length - 1), k = Math.floor(at), low = nth(a, k);
+  const a = new Float64Array(values), at = q * (a.length - 1), k = Math.floor(at), low = nth(a, k);
   if (k === at) return low;
   let next = Infinity;
   for (let i = k + 1; i < a.length; i++) if (a[i] < next) next = a[i];
