@@ -38,3 +38,16 @@ for (const answer of document.querySelectorAll('main .cell > details.code-fold')
   }).observe(end);
   tick();
 })();
+
+// Names for the parts of the frame that a renderer leaves without one.
+(() => {
+  const name = (what, text) => { for (const e of document.querySelectorAll(what)) e.setAttribute('aria-label', text(e)); };
+  name('#quarto-sidebar:not([aria-label])', () => 'Chapters');
+  name('.page-navigation:not([aria-label])', () => 'Previous and next page');
+  name('.nav-page-next a[aria-label]', e => `Next: ${e.getAttribute('aria-label')}`);
+  name('.nav-page-previous a[aria-label]', e => `Before: ${e.getAttribute('aria-label')}`);
+  name('a.quarto-color-scheme-toggle', () => 'Dark theme');
+  for (const e of document.querySelectorAll('a.quarto-color-scheme-toggle')) e.setAttribute('role', 'button');
+  name('.quarto-btn-toggle[aria-label="Toggle sidebar navigation"]', () => 'Contents');
+  for (const e of document.querySelectorAll('#quarto-search:not([role])')) e.setAttribute('role', 'search');
+})();

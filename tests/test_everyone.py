@@ -32,8 +32,10 @@ def open_page(chromium, address):
     for c in contexts: c.close()
 
 
-@pytest.mark.parametrize('scheme, width', [('light', 1200), ('dark', 320)])
-@pytest.mark.parametrize('page', PAGES)
+WIDE, NARROW = ('light', 1200), ('dark', 320)
+BOTH = 'index', 'conv', 'training', 'playground'  # these in both ways; the others, made of the same parts, in turn
+
+@pytest.mark.parametrize('page, scheme, width', [(p, *how) for i, p in enumerate(PAGES) for how in ((WIDE, NARROW) if p in BOTH else (NARROW,) if i % 2 else (WIDE,))])
 def test_axe(open_page, page, scheme, width):
     "axe-core finds nothing against WCAG 2.2 AA nor against good practice; answers, code and layers are open."
     axe = from_npm('axe-core/axe.min.js').read_text(encoding='utf-8')
@@ -109,7 +111,7 @@ def test_calm(calm):
         tab.wait_for_timeout(1500)
         assert img.screenshot() == first, img.get_attribute('src')
     tab.goto('/playground.html', wait_until='networkidle')
-    assert tab.locator('.mcp-fill').first.evaluate('e => getComputedStyle(e).transitionDuration') in ('0s', '1e-05s')
+    assert tab.get_by_role('group', name='The probability of each class').first.locator('.mcp-fill').first.evaluate('e => getComputedStyle(e).transitionDuration') in ('0s', '1e-05s')
     assert tab.evaluate('getComputedStyle(document.documentElement).scrollBehavior') == 'auto'
 
 
@@ -118,8 +120,8 @@ def test_paper(open_page, page):
     "On paper: no navigation, answers open, code wrapped, no picture wider than the sheet, dark ink on white though the screen is dark."
     tab = open_page(page, color_scheme='dark', viewport={'width': 700, 'height': 1000})
     tab.emulate_media(media='print', color_scheme='dark')
-    for gone in '#quarto-header', '#quarto-sidebar', '#quarto-margin-sidebar', '.page-navigation', '.code-copy-button', '.open-notebook':
-        assert not any(e.is_visible() for e in tab.locator(gone).all()), gone
+    for gone in tab.get_by_role('banner'), tab.get_by_role('navigation'), tab.get_by_role('button', name='Copy'), tab.get_by_role('link', name='Open this notebook'):
+        assert not gone.count(), gone  # a role is had by what is shown
     assert tab.evaluate('''() => [...document.querySelectorAll('main details:not(.code-fold, .ec-find, .mcp-fold) > :not(summary)')]
         .every(e => e.checkVisibility({contentVisibilityAuto: true}))''')
     wide = tab.evaluate('''() => [...document.querySelectorAll('main :is(img, pre, table, canvas, svg)')]

@@ -417,6 +417,7 @@ function start(root) {
       const box = $(`[data-side=${side}]`);
       const focused = box.contains(document.activeElement);
       box.style.setProperty('--ec-cols', W);
+      box.style.setProperty('--ec-rows', H);
       box.innerHTML = `<div class="ec-size">${words}</div>
         <svg viewBox="${-left*U - 1} ${-top*U - 1} ${W*U + 2} ${H*U + 2}" tabindex="0" role="application" aria-roledescription="grid of pixels"
           aria-label="${words}: arrow keys move, ${side === 'in' ? 'to see every output that a pixel feeds' : 'to see the window of an output'}">

@@ -319,8 +319,40 @@ function trace(layers, l, i) {
   return parts;
 }
 
+// In which directions the lines of an image run, at each of 7×7 places: how strong its edges are there that lie across, down and along
+// the two diagonals; 196 numbers, as a vector of length 1. As `mnist_cnn.uncertainty.directions`.
+function directions(pixels) {
+  const at = (y, x) => y < 0 || y > 27 || x < 0 || x > 27 ? 0 : pixels[y * 28 + x] / 255, out = new Float64Array(196);
+  for (let y = 0; y < 28; y++) for (let x = 0; x < 28; x++) {
+    const [a, b, c, d, e, f, g, h] = [at(y - 1, x - 1), at(y - 1, x), at(y - 1, x + 1), at(y, x - 1), at(y, x + 1), at(y + 1, x - 1), at(y + 1, x), at(y + 1, x + 1)];
+    const gx = c + 2 * e + h - a - 2 * d - f, gy = f + 2 * g + h - a - 2 * b - c, strong = Math.hypot(gx, gy);
+    if (!strong) continue;
+    const straight = (gx * gx - gy * gy) / strong, slanted = 2 * gx * gy / strong, place = Math.floor(y / 4) * 7 + Math.floor(x / 4);
+    out[(straight > 0 ? 0 : 49) + place] += Math.abs(straight);
+    out[(slanted > 0 ? 98 : 147) + place] += Math.abs(slanted);
+  }
+  const length = Math.sqrt(out.reduce((sum, v) => sum + v * v, 0)) || 1;
+  return out.map(v => v / length);
+}
+
+// Half bytes as vectors of length 1: the directions of typical digits.
+function vectors(packed, n = 196) {
+  const all = Float64Array.from({length: 2 * packed.length}, (_, i) => packed[i >> 1] >> 4 * (1 - i % 2) & 15), found = [];
+  for (let from = 0; from < all.length; from += n) {
+    const v = all.slice(from, from + n), length = Math.sqrt(v.reduce((sum, a) => sum + a * a, 0));
+    found.push(v.map(a => a / length));
+  }
+  return found;
+}
+
+// How far an image is from the nearest of them, as `mnist_cnn.uncertainty.strangeness`: 1 minus the cosine of the angle between their directions.
+function unlikeness(pixels, typical) {
+  const own = directions(pixels);
+  return 1 - Math.max(...typical.map(v => v.reduce((sum, a, i) => sum + a * own[i], 0)));
+}
+
 if (typeof document === 'undefined') {
-  module.exports = {rasterise, withoutSpecks, prepare, held, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
+  module.exports = {directions, vectors, unlikeness, rasterise, withoutSpecks, prepare, held, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
   return;
 }
 
@@ -338,7 +370,7 @@ function make(tag, attributes = {}, ...children) {
 const number = (v, digits = 3) => v.toFixed(digits).replace(/^-(?=0\.?0*$)/, '').replace('-', '−');
 const signed = v => (v < 0 ? '− ' : '+ ') + number(Math.abs(v));
 const percent = p => (100 * p).toFixed(1) + ' %';
-const MARK = '#e0407a', GAP = 4;
+const MARK = '#e0407a', GAP = 4, LABEL = 44;
 const COOL = [0x1f, 0x7f, 0xc4], WARM = [0xe0, 0x6c, 0x10];  // below and above zero, over any ground
 
 // A pixel as it lies in memory, and values as colours: as strong as they are large, so that zero is whatever the page's ground is.
@@ -356,8 +388,21 @@ class Maps {
     if (label) this.element.setAttribute('aria-label', label);
   }
   layout(room) {
+    if (this.usual) Object.assign(this, this.usual);
+    const [C, , W] = this.shape;
+    this.take(clamp(Math.floor((room + this.gap) / (W * this.unit + this.gap)), 1, C));
+  }
+  // as a part of the whole network's picture: about so high, and as narrow as that allows
+  stand(height) {
+    const [C, H, W] = this.shape, side = Math.max(H, W);
+    this.usual = this.usual || {unit: this.unit, gap: this.gap};
+    this.unit = side > 1 ? Math.max(1, Math.floor(28 / side)) : C > 100 ? 4 : C > 12 ? 8 : 22;
+    this.gap = side > 1 ? GAP : C > 100 ? 1 : 2;
+    this.take(clamp(Math.ceil(C / Math.floor((height + this.gap) / (H * this.unit + this.gap))), 1, C));
+  }
+  take(columns) {
     const [C, H, W] = this.shape, step = W * this.unit + this.gap;
-    this.columns = clamp(Math.floor((room + this.gap) / step), 1, C);
+    this.columns = columns;
     this.element.width = Math.min(C, this.columns) * step - this.gap;
     this.element.height = Math.ceil(C / this.columns) * (H * this.unit + this.gap) - this.gap;
   }
@@ -449,7 +494,8 @@ function start(root, given = null) {
   const states = network.states.map(s => ({...s, arrays: s.arrays || null})), {layers, classes} = network;
   const digits = network.digits.map(d => ({...d, pixels: given ? d.pixels : bytes(d.pixels)})), kind = network.digits_are || 'Test digit';
   let epoch = states.length - 1, strokes = [], pixels = new Uint8Array(784), outputs, picked = null, cursor = null, channel = null, asked = 0, what = '';
-  const times = [];
+  const times = [], typical = network.typical ? vectors(bytes(network.typical.data)) : null;
+  let unlike = 0;
   const arrays = () => states[epoch].arrays = states[epoch].arrays || decode(states[epoch], network.lengths);
 
   // the field to draw on
@@ -546,7 +592,8 @@ function start(root, given = null) {
 
   // what the network is given, and its answer
   const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given'});
-  const verdict = make('p', {class: 'mcp-verdict'});
+  const verdict = make('p', {class: 'mcp-verdict', role: 'group', 'aria-label': 'Answer'}), doubt = make('p', {class: 'mcp-doubt', role: 'note'});
+  const strange = () => typical && what && unlike > network.typical.limit;
   const live = make('span', {class: 'mcp-live', 'aria-live': 'polite', role: 'status'});
   const bars = classes.map((name, c) => {
     const fill = make('span', {class: 'mcp-fill'}), value = make('span', {class: 'mcp-value'});
@@ -583,57 +630,101 @@ function start(root, given = null) {
     const filters = few ? new Maps([layer.out[0] * layer.in[0] / layer.groups, ...layer.kernel_size]) : null;
     if (filters) { filters.element.setAttribute('role', 'img'); filters.element.setAttribute('aria-label', `The filters of ${layer.name}`); }
     const row = make('div', {class: 'mcp-layer'},
-      make('p', {class: 'mcp-name'}, make('strong', {}, layer.name), ` ${layer.name.startsWith(layer.kind) ? '' : layer.kind + ' '}→ ${layer.out.join('×')}`),
-      ...(filters ? [make('p', {class: 'mcp-note'}, 'its filters'), filters.element, make('p', {class: 'mcp-note'}, 'what they make of the digit')] : []), e);
+      make('p', {class: 'mcp-name'}, make('strong', {}, layer.name), make('span', {class: 'mcp-kind'}, ` ${layer.name.startsWith(layer.kind) ? '' : layer.kind + ' '}→`), make('span', {class: 'mcp-shape'}, ` ${layer.out.join('×')}`)),
+      ...(filters ? [make('div', {class: 'mcp-filters'}, make('p', {class: 'mcp-note'}, 'its filters'), filters.element), make('p', {class: 'mcp-note mcp-made'}, 'what they make of the digit')] : []), e);
+    e.addEventListener('pointermove', event => { if (event.pointerType === 'mouse') hover(l, maps.unitAt(event)); });
+    e.addEventListener('pointerleave', () => hover(l, null));
     return {layer, maps, filters, row};
   });
+  // the digit once more, where the layers stand side by side
+  const entry = new Maps([1, 28, 28]);
+  entry.element.setAttribute('aria-hidden', 'true');
+  const first = make('div', {class: 'mcp-layer mcp-entry'}, make('p', {class: 'mcp-name'}, make('strong', {}, 'digit'), make('span', {class: 'mcp-shape'}, ' 1×28×28')), entry.element);
   // only what is in sight, or nearly, is drawn; on paper all of it
   const near = new Set();
   const watch = new IntersectionObserver(seen => { for (const e of seen) near[e.isIntersecting ? 'add' : 'delete'](e.target); soon(); }, {rootMargin: '50%'});
   addEventListener('beforeprint', () => { rows.forEach(({row}) => near.add(row)); update(); });
   for (const {row} of rows) watch.observe(row);
   const detail = make('div', {class: 'mcp-detail', tabindex: -1, role: 'region', 'aria-label': 'What is behind a unit'});
-  const links = make('svg', {class: 'mcp-links', 'aria-hidden': 'true'});
-  const stack = make('div', {class: 'mcp-layers'}, ...rows.map(r => r.row), links);
+  const ground = make('g'), over = make('g'), links = make('svg', {class: 'mcp-links', 'aria-hidden': 'true'}, ground, over);
+  const stack = make('div', {class: 'mcp-layers'}, first, ...rows.map(r => r.row), links);
   const inner = [make('p', {class: 'mcp-note'}, 'Orange is above zero, blue below. Click a unit, or move to it with the arrow keys and press Enter, to see what it is made of. Escape closes it.'), stack];
 
   // behind a unit
-  function pick(l, i) { if (fold && !fold.open) { fold.open = true; arrange(); } picked = {layer: l, i}; channel = null; drawDetail(); soon(); detail.focus({preventScroll: true}); bring(); }
+  let wide = false, hovered = null;
+  function pick(l, i) { if (fold && !fold.open) { fold.open = true; arrange(); } picked = {layer: l, i}; channel = null; hovered = null; drawDetail(); update(); detail.focus({preventScroll: true}); bring(); }
+  function hover(l, i) {
+    if (i === null ? !hovered : hovered && hovered.layer === l && hovered.i === i) return;
+    hovered = i === null ? null : {layer: l, i};
+    drawLinks();
+  }
+  // the numbers come into sight where they are not; where they stand beside their unit, nothing moves unless they are cut off
   function bring() {
     const r = detail.getBoundingClientRect();
     if (r.top < 0 || r.bottom > innerHeight) detail.scrollIntoView({block: 'nearest', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
   }
+  // beside the unit: to its right, or, where there is no room, to the left of what it is computed from; at the height of the unit
+  function beside() {
+    if (!picked || !wide) { for (const k of ['left', 'top', 'width']) detail.style[k] = ''; stack.style.minHeight = ''; return; }
+    const room = stack.clientWidth, {layer: l, i} = picked, [x, y, w] = placeOf(l, i), before = l ? edge(rows[l - 1].maps) : edge(entry);
+    const most = Math.max(room - x - w - 24, before - 16), width = Math.min(most, 400);
+    detail.style.width = `${width}px`;
+    detail.style.left = `${room - x - w - 24 >= width ? x + w + 16 : before - 16 - width}px`;
+    stack.style.minHeight = `${detail.offsetHeight + 8}px`;
+    const seen = innerHeight - stack.getBoundingClientRect().top - 8;  // as far down as the reader sees
+    detail.style.top = `${clamp(Math.min(y - 40, seen - detail.offsetHeight), 0, Math.max(0, stack.clientHeight - detail.offsetHeight))}px`;
+  }
+  const edge = maps => maps.element.getBoundingClientRect().left - stack.getBoundingClientRect().left;
   const nameOf = (l, i) => l < 0 ? `pixel in row ${Math.floor(i / 28)}, column ${i % 28}` : `${layers[l].name}, ${rows[l].maps.name(i)}`;
   function strongest() {
     const {layer: l, i} = picked, x = outputs[l], {terms} = behind(layers[l], arrays(), i);
     const by = layers[l].op === 'pool' && !layers[l].mean ? ([j]) => j < 0 ? -Infinity : x[j] : ([j, w]) => j < 0 ? -Infinity : Math.abs(w * x[j]);
     return terms.reduce((a, b) => by(b) > by(a) ? b : a)[0];
   }
-  // lines from the picked unit to what it is computed from in the layer above: to the corners of its window, or to its strongest inputs
-  function drawLinks(parts) {
-    links.replaceChildren();
-    if (!picked || picked.layer < 1 || stack.clientWidth === 0) return;
-    const {layer: l, i} = picked, layer = layers[l], from = stack.getBoundingClientRect();
-    const box = (row, [c, y0, y1, x0, x1]) => {
-      const {maps} = rows[row], r = maps.element.getBoundingClientRect(), [x, y] = maps.corner(c), u = maps.unit;
-      return [r.left - from.left + x + x0 * u, r.top - from.top + y + y0 * u, (x1 - x0 + 1) * u, (y1 - y0 + 1) * u];
-    };
-    const at = (shape, i) => { const [, H, W] = shape3(shape), y = Math.floor(i / W) % H, x = i % W; return [Math.floor(i / (H * W)), y, y, x, x]; };
-    const [x, y, w] = box(l, at(layer.out, i)), line = (bx, by, strong = 1) => make('path', {d: `M${x + w / 2} ${y}L${bx} ${by}`, 'stroke-opacity': strong.toFixed(2)});
+  // where the numbers of a layer stand in the picture, the digit's pixels for -1: left, top, width, height
+  function placeOf(l, i) { const [, H, W] = l < 0 ? entry.shape : rows[l].maps.shape, y = Math.floor(i / W) % H, x = i % W; return partOf(l, [Math.floor(i / (H * W)), y, y, x, x]); }
+  function partOf(l, [c, y0, y1, x0, x1]) {
+    const maps = l < 0 ? entry : rows[l].maps, r = maps.element.getBoundingClientRect(), from = stack.getBoundingClientRect(), [x, y] = maps.corner(c), u = maps.unit;
+    return [r.left - from.left + x + x0 * u, r.top - from.top + y + y0 * u, (x1 - x0 + 1) * u, (y1 - y0 + 1) * u];
+  }
+  // from a unit to what it is computed from in the layer before: to the corners of its window, or to its strongest inputs
+  function drawLinks() {
+    over.replaceChildren();
+    if (stack.clientWidth === 0) return;
+    const from = hovered || picked;
+    if (!from || from.layer < 1 && !wide) return;
+    const {layer: l, i} = from, layer = layers[l], unit = placeOf(l, i);
+    over.append(frame(unit));
     if (layer.kernel_size) {
-      const [, [y0, y1], [x0, x1]] = parts[l], c = layer.op === 'pool' ? at(layer.out, i)[0] : channel ?? 0, [bx, by, bw, bh] = box(l - 1, [c, y0, y1, x0, x1]);
-      links.append(line(bx, by + bh), line(bx + bw, by + bh));
+      const [, [y0, y1], [x0, x1]] = trace(layers, l, i)[l], c = layer.op === 'pool' ? Math.floor(i / (layer.out[1] * layer.out[2])) : from === picked ? channel ?? 0 : 0;
+      const window = partOf(l - 1, [c, y0, y1, x0, x1]);
+      over.append(frame(window), ...[0, 1].map(end => line(unit, window, end)));
     } else {
       const x = outputs[l], {terms} = behind(layer, arrays(), i), size = ([j, w]) => Math.abs(w * x[j]), best = [...terms].sort((a, b) => size(b) - size(a)).slice(0, 6), most = size(best[0]) || 1;
-      for (const t of best) { const [bx, by, bw, bh] = box(l - 1, at(layer.in, t[0])); links.append(line(bx + bw / 2, by + bh, .25 + .75 * size(t) / most)); }
+      for (const t of best) over.append(line(unit, placeOf(l - 1, t[0]), .5, .25 + .75 * size(t) / most));
     }
   }
-  function close() { const from = picked.layer; picked = null; drawDetail(); soon(); rows[from].maps.element.focus({preventScroll: true}); }
+  const path = (d, more = {}) => make('path', {d, ...more});
+  const frame = ([x, y, w, h]) => path(`M${x} ${y}h${Math.max(3, w)}v${Math.max(3, h)}h${-Math.max(3, w)}z`, {class: 'mcp-frame'});
+  // between two places: side by side from the left edge of one to the right edge of the other, else from the top of one to the bottom of the other
+  function line([x, y, w, h], [bx, by, bw, bh], end, strong = 1) {
+    const d = wide ? `M${x} ${y + h / 2}L${bx + bw} ${by + end * bh}` : `M${x + w / 2} ${y}L${bx + end * bw} ${by + bh}`;
+    return path(d, {class: 'mcp-link', 'stroke-opacity': strong.toFixed(2)});
+  }
+  // faint ones from all of a layer to all of the next: what is connected to what
+  function funnels() {
+    return [entry, ...rows.map(r => r.maps)].slice(0, -1).map((maps, n) => {
+      const from = stack.getBoundingClientRect(), [a, b] = [maps, rows[n].maps].map(m => m.element.getBoundingClientRect());
+      return path(`M${a.right - from.left + 2} ${a.top - from.top}L${b.left - from.left - 2} ${b.top - from.top}V${b.bottom - from.top}L${a.right - from.left + 2} ${a.bottom - from.top}z`, {class: 'mcp-funnel'});
+    });
+  }
+  function close(back = true) { const from = picked.layer; picked = null; drawDetail(); soon(); if (back) rows[from].maps.element.focus({preventScroll: true}); }
   function follow() { if (picked.layer > 0) pick(picked.layer - 1, strongest()); }
   function drawDetail() {
-    if (!picked) { detail.hidden = true; return; }
+    if (!picked) { detail.hidden = true; beside(); return; }
     detail.hidden = false;
-    if (detail.parentNode !== rows[picked.layer].row) rows[picked.layer].row.append(detail);  // right under the unit
+    const home = wide ? stack : rows[picked.layer].row;  // beside the unit, or right under its layer
+    if (detail.parentNode !== home) home.append(detail);
     const held = detail.contains(document.activeElement);
     const {layer: l, i} = picked, layer = layers[l], x = outputs[l], value = outputs[l + 1][i], {terms, bias} = behind(layer, arrays(), i);
     const at = j => j < 0 ? null : x[j], product = ([j, w]) => j < 0 ? 0 : w * x[j];
@@ -672,8 +763,9 @@ function start(root, given = null) {
     const next = strongest();
     parts.push(make('p', {class: 'mcp-actions'},
       l > 0 && next >= 0 ? make('button', {type: 'button', class: 'mcp-follow', click: follow}, `Back to ${nameOf(l - 1, next)}`) : null,
-      make('button', {type: 'button', click: close}, 'Close')));
+      make('button', {type: 'button', click: () => close()}, 'Close')));
     detail.replaceChildren(...parts);
+    beside();
     if (held && !detail.contains(document.activeElement)) detail.focus({preventScroll: true});
   }
 
@@ -700,6 +792,10 @@ function start(root, given = null) {
     });
     verdict.replaceChildren(make('strong', {}, empty ? '–' : classes[best]), empty ? ' nothing is drawn' : ` ${percent(p[best])}`,
       ...(warm === null || empty ? [] : [make('small', {}, ` read in ${warm.toFixed(1)} ms`)]));
+    unlike = typical && !empty ? unlikeness(pixels, typical) : 0;
+    root.dataset.unlike = unlike.toFixed(4);
+    doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest; of 100 digits 99 are within ${number(network.typical.limit, 2)}.` : '';
+    doubt.hidden = !strange();
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
     if (!fold || fold.open) rows.forEach(({layer, maps, filters, row}, l) => {
       if (!near.has(row)) return;
@@ -709,33 +805,51 @@ function start(root, given = null) {
       maps.draw(outputs[l + 1], mark, cursor && cursor.layer === l ? cursor.i : null);
       if (filters) filters.draw(arrays()[layer.weight]);
     });
+    if (wide) grey(entry.element, pixels, parts[0]);
     if (picked) drawDetail();
-    drawLinks(parts);
+    if (!fold || fold.open) drawLinks();
   }
   function say() {
     requestAnimationFrame(() => {
       const p = probabilities(network, outputs), best = p.indexOf(Math.max(...p));
-      live.textContent = what ? `${what} is read as ${classes[best]}, ${percent(p[best])}.` : 'The field is empty.';
+      live.textContent = what ? `${what} is read as ${classes[best]}, ${percent(p[best])}${strange() ? ', but is not like any digit that the network has seen' : ''}.` : 'The field is empty.';
     });
   }
   function arrange() {
-    const row = rows[0].row, {paddingLeft, paddingRight} = getComputedStyle(row), room = row.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
-    if (!(room > 0)) return;
-    for (const {maps, filters} of rows) { maps.layout(room); if (filters) filters.layout(room); }
+    if (!(stack.clientWidth > 0)) return;
+    wide = stand(stack.clientWidth);
+    stack.classList.toggle('mcp-wide', wide);
+    if (!wide) {
+      const row = rows[0].row, {paddingLeft, paddingRight} = getComputedStyle(row), room = row.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+      for (const {maps, filters} of rows) { maps.layout(room); if (filters) filters.layout(room); }
+    }
+    ground.replaceChildren(...(wide ? funnels() : []));
     update();
+  }
+  // the layers side by side, as low as there is room for; false if there is none
+  function stand(room) {
+    const all = [entry, ...rows.map(r => r.maps)];
+    for (const height of [350, 430, 520, 620]) {
+      for (const maps of all) maps.stand(height);
+      if (all.reduce((sum, maps) => sum + Math.max(maps.element.width, LABEL), 0) + 12 * (all.length - 1) > room) continue;
+      for (const {filters} of rows) if (filters) { filters.stand(62); filters.unit = 4; filters.gap = 3; filters.take(4); }
+      return true;
+    }
+    return false;
   }
 
   const fold = network.folded ? make('details', {class: 'mcp-fold', toggle: arrange}, make('summary', {}, 'Look inside: every layer, every number'), ...inner) : null;
   const body = fold ? [fold] : inner;
-  root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp'}, live,
+  root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp', role: 'group', 'aria-label': 'Playground'}, live,
     make('div', {class: 'mcp-top'},
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
       make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
-      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
+      make('div', {class: 'mcp-answer'}, verdict, doubt, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
+  document.addEventListener('keydown', e => { if (e.key === 'Escape' && picked && !root.contains(e.target)) close(false); });
   root.addEventListener('keydown', e => { if (e.key === 'Escape' && picked) { close(); e.preventDefault(); e.stopPropagation(); } });
   drawDetail();
   restore();

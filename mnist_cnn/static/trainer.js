@@ -423,7 +423,7 @@ function start(root) {
     root.append(make('p', {}, `This browser has no ${lack}, so nothing can be trained here. A network that is trained already stands on the page of the playground.`));
     return;
   }
-  const body = make('div', {class: `mct${small ? ' mct-small' : ''}`}, live,
+  const body = make('div', {class: `mct${small ? ' mct-small' : ''}`, role: 'group', 'aria-label': 'Train a network'}, live,
     presets.length ? make('div', {class: 'mct-presets', role: 'group', 'aria-label': 'Runs that show something'}, ...presets) : null, watch,
     make('div', {class: 'mct-buttons'}, train, pause, one, reset), bar, status, controls,
     make('div', {class: 'mct-charts'}, ...Object.entries(charts).map(([k, c]) => make('figure', {}, make('figcaption', {}, k === 'loss' ? 'Loss' : 'Accuracy', make('span', {class: 'mct-note'}, ', over the digits seen')), c.element))), key, before,
