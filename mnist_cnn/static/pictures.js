@@ -384,7 +384,7 @@ function apart(a, b) {
 function ofInterest(regions, labels, {h, w}) {
   const smallest = .025 * Math.max(h, w) + 1;
   const large = regions.filter(r => sizeOf(r) >= smallest), left = large.filter(r => !isFrame(r, labels, large) && isStroke(r, labels)), inside = left.filter(r => !r.edge);
-  if (!inside.length) return left.filter(r => r.edge < .3);
+  if (!inside.length) return left.filter(r => r.edge < .3 && Math.min(r.bottom - r.top, r.right - r.left) >= .1 * sizeOf(r));  // no rest of a line
   const cutOff = left.filter(r => r.edge > 0 && r.edge < .12);
   return cutOff.length && Math.max(...inside.map(sizeOf)) < .3 * Math.max(...cutOff.map(sizeOf)) ? left : inside;
 }
@@ -469,20 +469,27 @@ function inFlat(ink) {
   return {sure: 1, digits, ink, labels};
 }
 
+// The numbers of the regions where the ink is stronger than `level`, and the digits; straight lines are taken out of the ink.
+function above(level, ink) {
+  const over = map(ink, v => v > level ? 1 : 0, Uint8Array), mask = {...over, v: over.v.slice()};
+  removeLines(mask);
+  for (let i = 0; i < ink.v.length; i++) if (over.v[i] && !mask.v[i]) ink.v[i] = 0;
+  const {labels, regions} = regionsOf(ink, mask);
+  return {labels, digits: digitsOf(ofInterest(regions, labels, ink))};
+}
+
 // The same where the page is not of one gray value, for ink that is darker, or lighter, than the page.
 function inLocal(gray, dark) {
   const {ink, noise} = localInk(gray, dark), lowest = Math.max(.08, 6 * noise);
-  let level = lowest, labels, digits;
-  for (let round = 0; round < 2; round++) {  // first by the noise, then by how dark the ink is
-    const over = map(ink, v => v > level ? 1 : 0, Uint8Array), mask = {...over, v: over.v.slice()};
-    removeLines(mask);
-    for (let i = 0; i < ink.v.length; i++) if (over.v[i] && !mask.v[i]) ink.v[i] = 0;
-    const found = regionsOf(ink, mask);
-    labels = found.labels;
-    digits = digitsOf(ofInterest(found.regions, labels, ink));
-    if (!digits.length || digits[0].ink < 1.4 * lowest) return {sure: 0, digits: [], ink, labels};  // what barely rises above the noise is noise
-    level = Math.max(lowest, .5 * digits[0].ink);
+  let level = lowest, {labels, digits} = above(level, ink);
+  const strong = digits.length ? [] : ink.v.filter(v => v > lowest);
+  if (strong.length) {  // the ink may hang together with paler lines, as on squared paper
+    level = between(strong);
+    ({labels, digits} = above(level, ink));
+    if (digits.some(d => d.edge)) digits = [];
   }
+  if (digits.length) ({labels, digits} = above(Math.max(level, .5 * digits[0].ink), ink));  // first by the noise, then by how dark the ink is
+  if (!digits.length || digits[0].ink < 1.4 * lowest) return {sure: 0, digits: [], ink, labels};  // what barely rises above the noise is noise
   const [main] = digits, sure = contrast(main, gray, labels) * (dark ? 1 : -1), own = new Set(digits.flatMap(d => d.labels));
   const kept = grown(map(labels, l => own.has(l) ? 1 : 0, Uint8Array), Math.max(1, rint(Math.min(ink.h, ink.w) / 200))), near = dilated(labels, 2);
   return {sure, digits: sure > (main.edge ? .25 : .06) ? digits : [], ink: map(ink, (v, i) => kept.v[i] ? clamp((v / main.ink - .25) / .55, 0, 1) : 0),
