@@ -209,6 +209,7 @@ def playground(model: nn.Module | None = None, # trained: an `nn.Sequential` of 
     digits = _digits()
     data = {"layers": layers, "lengths": lengths, "states": states, "classes": classes, "mean": mean, "std": std, "folded": bool(folded), "typical": typical,
             "digits": [{"label": c, "pixels": base64.b64encode(d.numpy().tobytes()).decode()} for c, d in digits]}
+    data["reader"] = inlined("pictures.js").removeprefix("<script>").removesuffix("</script>")  # for a worker; on the site a file of its own
     data = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return Widget(f'<div class="mnist-cnn-playground"{"" if folded else " data-whole"}>{_still(twin, digits[0][1], classes)}<script type="application/json">{data}</script></div>'
                   f'{inlined("playground.css")}{inlined("playground.js")}')
