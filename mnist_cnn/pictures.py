@@ -338,8 +338,9 @@ def _in_local(gray, dark):
     ink, noise = _local_ink(gray, dark)
     level = least = max(0.08, 6 * noise)
     labels, digits = _above(level, ink)
-    if not digits and (ink > least).any():  # the ink may hang together with paler lines, as on squared paper
-        labels, digits = _above(level := _between(ink[ink > least]), ink)
+    strong = ink[ink > least]
+    if not digits and len(strong) and np.ptp(strong) > 0:  # the ink may hang together with paler lines, as on squared paper
+        labels, digits = _above(level := _between(strong), ink)
         if any(d.edge for d in digits): digits = []
     if digits: labels, digits = _above(max(level, 0.5 * digits[0].ink), ink)  # first by the noise, then by how dark the ink is
     if not digits or digits[0].ink < 1.4 * least: return 0., [], ink, labels  # what barely rises above the noise is noise

@@ -483,7 +483,7 @@ function inLocal(gray, dark) {
   const {ink, noise} = localInk(gray, dark), lowest = Math.max(.08, 6 * noise);
   let level = lowest, {labels, digits} = above(level, ink);
   const strong = digits.length ? [] : ink.v.filter(v => v > lowest);
-  if (strong.length) {  // the ink may hang together with paler lines, as on squared paper
+  if (strong.length && most(strong) > least(strong)) {  // the ink may hang together with paler lines, as on squared paper
     level = between(strong);
     ({labels, digits} = above(level, ink));
     if (digits.some(d => d.edge)) digits = [];
