@@ -405,7 +405,7 @@ def summary(found, n):
     for group, names in {**{g: names.split() for g, names in GROUPS.items()}, "all digits": [k for k in found if KINDS[k][1] == "digit"], "all": list(found)}.items():
         right, sure, rejected = np.mean([found[name] for name in names], axis=0)
         none = np.mean([found[name][2] for name in names if KINDS[name][1] == "digit"] or [0]) * sum(KINDS[name][1] == "digit" for name in names) / len(names)
-        rows[group] = {"kinds": len(names), "right": right, "no answer": none, "wrong": 1 - right - none, "wrong and sure": sure}
+        rows[group] = {"kinds": len(names), "right": right, "no answer": none, "wrong": max(0., 1 - right - none), "wrong and sure": sure}
     easy = min((k for k in found if k in EASY), key=lambda k: found[k][0])
     return {"pictures of each kind": n, "groups": {g: {k: round(float(v), 4) if k != "kinds" else v for k, v in row.items()} for g, row in rows.items()}, "worst easy kind": [easy, found[easy][0]],
             "kinds": {name: dict(zip(("right", "wrong and sure", "no answer"), values)) for name, values in found.items()}}
