@@ -549,7 +549,7 @@ def pack_book(root: Path, # of the project
     "Write the book's files, notebooks without outputs and the results that they read, into a zip file"
     import zipfile
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
-        for path in sorted([*root.glob("nbs/[!_]*.ipynb"), *root.glob("results/*.json"), root / "tests" / "strokes.json"]):
+        for path in sorted([*root.glob("nbs/[!_]*.ipynb"), *root.glob("results/*.json"), *(root / "tests" / name for name in ("strokes.json", "hand.py"))]):
             if not path.exists() or path.name.startswith("reference_"): continue
             data = path.read_bytes()
             z.writestr(zipfile.ZipInfo(path.relative_to(root).as_posix(), (2020, 1, 1, 0, 0, 0)), _bare(data) if path.suffix == ".ipynb" else data,

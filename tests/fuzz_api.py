@@ -41,7 +41,7 @@ LEFT_OUT = {**dict.fromkeys("conv.ConvSetting conv.ReceptiveField evaluation.Con
                             "widgets.Picture widgets.Widget steps.Loop steps.Alone kernels.Fused steps.EVENTS diagnosis.Layer diagnosis.Diagnosis distributed.Together speed.Rates kernels.check_sizes pictures.Found".split(), RECORDS),
             **dict.fromkeys("cli.make_parser cli.train cli.evaluate cli.predict cli.study cli.export cli.speedrun cli.bench cli.main cli.book cli.pack_book".split(), "the command line has tests of its own"),
             **dict.fromkeys("speed.seconds speed.compare speed.peaks speed.bench speed.speedrun speed.published_run speed.plain_run speed.fit_run speed.bench_table speed.spread speed.one_run "
-                            "playground.classic_run trainer.page_files distributed.process_group".split(), "measures, trains for long or starts processes")}
+                            "playground.classic_run playground.for_pens trainer.page_files distributed.process_group".split(), "measures, trains for long or starts processes")}
 CHANGES = {"training.set_seed", "training.fit", "training.lr_range", "recipes.run_recipe", "evaluation.noisy", "model.SimpleCNN", "model.AllConvNet", "model.plain_cnn", "files.load_weights", "evaluation.covered",
            "model.AllConvNet.forward", "steps.optimizer_for", "steps.FlatAdam", "exercises.ask", "recipes.Recipe.fit"}  # what a call of these that succeeds may change; and one that ends in a FloatingPointError, since what was learned until then cannot be undone
 UNKNOWN = {"uncertainty.reliability", "evaluation.ConfusionMatrix.recall", "diagnosis.diagnose"}  # NaN where there is nothing to count, as documented; a diagnosis reports a loss that is not a number

@@ -1,14 +1,13 @@
 """Drawings as hands make them, as lines of points in a unit square: digits in several ways of writing, and what is no digit.
 
-None of them was used to train anything. `python tests/hand.py` says how the page's network reads them.
+None of them trains anything (those of seed 1 helped to choose how the page measures what is unlike a digit); the notebook "The playground" says how the page's network reads them.
 """
-import json, math, subprocess, sys
-from pathlib import Path
+import json, math, subprocess
+from importlib.resources import files
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = ROOT/'mnist_cnn/static/playground.js'
+SCRIPT = files('mnist_cnn')/'static'/'playground.js'
 
 
 def arc(cx, cy, rx, ry, begin, end, n=20):
@@ -120,9 +119,9 @@ def by_hand(lines, u, speck=False):
         bent = a + np.stack([s*np.sin(p*y*math.pi/2 + q)*np.cos(v*x + w) for s, p, q, v, w in waves], 1)
         made.append((bent - .5) @ m.T + .5 + [[u(-.004, .004), u(-.004, .004)] for _ in a])
     if speck:
-        all_, at = np.concatenate(made), (u(-.35, -.2), u(1.2, 1.35))[int(u(0, 2))]
-        low, high = all_.min(0), all_.max(0)
-        made.append(np.array([[at, u(-.2, 1.2)], [at + .02, u(0, .01)]]) if False else path(low + (high - low)*[at, (-.2, 1.2)[int(u(0, 2))]]))
+        points, corner = np.concatenate(made), [(-.2, 1.2)[int(u(0, 2))] for _ in range(2)]
+        low, high = points.min(0), points.max(0)
+        made.append(path(low + (high - low)*corner))
     return [a.round(4).tolist() for a in made]
 
 

@@ -152,11 +152,7 @@ def tab(chromium, request):
 everywhere = pytest.mark.parametrize('tab', ['site', 'lab'], indirect=True)
 
 
-def reveal(w, selector):
-    found = w.locator(selector)
-    found.scroll_into_view_if_needed()
-    return found
-
+def grid(w, side): return w.get_by_role('application', name=re.compile(f'^{side}put'))
 
 def shown(w):
     "What a reader sees: sizes at the grids, sizes in the formulas, the line to copy."
@@ -167,7 +163,9 @@ def shown(w):
 
 def point(tab, w, side, i, j, act='move'):
     "Move the pointer to the middle of a cell."
-    box = reveal(w, f'[data-side={side}] svg rect >> nth={i*shown(w)[0][side][1] + j}').bounding_box()
+    cell = grid(w, side).locator('rect').nth(i*shown(w)[0][side][1] + j)
+    cell.scroll_into_view_if_needed()
+    box = cell.bounding_box()
     at = box['x'] + box['width']/2, box['y'] + box['height']/2
     tab.mouse.move(*at) if act == 'move' else tab.touchscreen.tap(*at)
 
@@ -192,7 +190,7 @@ def test_sliders_and_grids_by_keyboard(tab):
     size.focus()
     tab.keyboard.press('End')
     assert shown(w)[0]['in'] == [32, 32]
-    w.locator('[data-side=out] svg').focus()
+    grid(w, 'out').focus()
     for key in 'Home', 'PageUp', 'ArrowRight', 'ArrowDown', 'ArrowDown': tab.keyboard.press(key)
     assert w.locator('.ec-now').inner_text().startswith('Output (2, 1)') and 'input rows 5 to 7, columns 2 to 4' in w.locator('.ec-now').inner_text()
     assert tab.evaluate('getComputedStyle(document.activeElement).outlineStyle') == 'solid'
@@ -208,7 +206,7 @@ def test_pointer_and_products(tab):
     point(tab, w, 'out', i, j)
     assert w.locator('.ec-now').inner_text().startswith(f'Output ({i}, {j}) = {y[i, j]/100:g}'.replace('-', '−'))
     window = F.unfold(x[None], 3, padding=1, stride=2)[0, :, i*y.shape[1] + j]*k.flatten()
-    products = [float(t.split()[-1].replace('−', '-')) for t in w.locator('.ec-terms td').all_inner_texts()]
+    products = [float(t.split()[-1].replace('−', '-')) for t in w.get_by_role('region', name='Products').get_by_role('cell').all_inner_texts()]
     assert products == [v/100 for v in window.tolist()] and any(products)
     point(tab, w, 'in', 13, 13)    # odd places are in two windows each way, even ones in one
     assert 'feeds 4 outputs: rows 6, 7, columns 6, 7' in w.locator('.ec-now').inner_text()
@@ -231,7 +229,7 @@ def test_touch(chromium, address):
 @everywhere
 def test_play_step_and_scrub(tab):
     w = tab.locator('.explore-conv').first
-    reveal(w, '.ec-at').evaluate('r => { r.value = 0; r.dispatchEvent(new Event("input", {bubbles: true})); }')
+    w.get_by_role('slider', name='Position').evaluate('r => { r.value = 0; r.dispatchEvent(new Event("input", {bubbles: true})); }')
     def now(): return w.locator('.ec-now').inner_text().split(' =')[0]
     assert now() == 'Output (0, 0)'
     w.get_by_role('button', name='Step').click()
@@ -245,7 +243,7 @@ def test_play_step_and_scrub(tab):
     there = now()
     tab.wait_for_timeout(400)
     assert now() == there and w.locator('.ec-now').get_attribute('aria-live') == 'polite'
-    w.locator('.ec-at').focus()
+    w.get_by_role('slider', name='Position').focus()
     tab.keyboard.press('End')
     assert now() == 'Output (13, 13)'
 
@@ -254,7 +252,7 @@ def test_share(tab, address):
     "A link leads to the same layer; an address without one leads to the settings that Python gave."
     w = tab.locator('.explore-conv').first
     assert urlsplit(tab.url).fragment == ''
-    reveal(w, 'text=average pooling').click()
+    w.get_by_label('average pooling').check()
     w.get_by_label('square').uncheck()
     w.get_by_role('slider', name='kernel_size, width').fill('4')
     made = shown(w)
@@ -317,7 +315,7 @@ def test_several_on_a_page(tab):
 def test_find(tab):
     "Every layer offered gives the wanted size, and they are those of `find_conv`."
     w = tab.locator('.explore-conv').first
-    reveal(w, 'summary').click()
+    w.get_by_text('Show me layers that give a size').click()
     w.get_by_label('wanted output height').fill('7')
     offers = w.locator('.ec-list button')
     want = find_conv(28, 7)
@@ -359,4 +357,19 @@ def test_without_scripts(chromium, address):
     size = out_size(28, 3, 2, 1)
     assert f'input 28×28, output {size}×{size}' in w.inner_text() and w.locator('img').get_attribute('alt')
     assert w.locator('img').bounding_box()['height'] > 100
+    context.close()
+
+
+def test_output_stays_in_sight(chromium, address):
+    "On a phone the output stays in sight while a slider is moved, whatever its size; no slider is hidden by it."
+    context = chromium.new_context(base_url=address, has_touch=True, reduced_motion='reduce', viewport=dict(width=390, height=844))
+    tab = context.new_page()
+    tab.goto('/conv.html')
+    w = tab.locator('.explore-conv').first
+    for name, value in ('stride', '1'), ('padding', '2'), ('input size', '32'):
+        slider = w.get_by_role('slider', name=name)
+        slider.evaluate('e => e.scrollIntoView({block: "center"})')
+        slider.fill(value)
+        out, at = grid(w, 'out').bounding_box(), slider.bounding_box()
+        assert 0 <= at['y'] and at['y'] + at['height'] <= out['y'] and out['y'] + out['height'] <= 844, (name, out, at)
     context.close()

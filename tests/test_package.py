@@ -70,7 +70,7 @@ def test_sdist_holds_what_it_should(built):
         assert all(m.name.startswith(top.rstrip("/")) and (m.isfile() or m.isdir()) for m in t.getmembers())
     made = {n for n in names if n in ("PKG-INFO", "setup.cfg") or n.startswith("mnist_cnn.egg-info/")}
     files = PACKAGE | {"LICENSE", "LICENSE-MNIST", "MANIFEST.in", "README.md", "pyproject.toml", "settings.ini", "setup.py"}
-    files |= {p.relative_to(ROOT).as_posix() for p in (*ROOT.glob("nbs/[!_r]*.ipynb"), *ROOT.glob("results/*.json"), ROOT / "tests/strokes.json")}
+    files |= {p.relative_to(ROOT).as_posix() for p in (*ROOT.glob("nbs/[!_r]*.ipynb"), *ROOT.glob("results/*.json"), ROOT / "tests/strokes.json", ROOT / "tests/hand.py")}
     assert names - made == files and len(made) >= 3
 
 

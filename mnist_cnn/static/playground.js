@@ -392,11 +392,11 @@ class Maps {
     const [C, , W] = this.shape;
     this.take(clamp(Math.floor((room + this.gap) / (W * this.unit + this.gap)), 1, C));
   }
-  // as a part of the whole network's picture: about so high, and as narrow as that allows
-  stand(height) {
+  // as a part of the whole network's picture: about so high, and as narrow as that allows; `tight`: a little smaller
+  stand(height, tight = false) {
     const [C, H, W] = this.shape, side = Math.max(H, W);
     this.usual = this.usual || {unit: this.unit, gap: this.gap};
-    this.unit = side > 1 ? Math.max(1, Math.floor(28 / side)) : C > 100 ? 4 : C > 12 ? 8 : 22;
+    this.unit = side > 1 ? Math.max(1, Math.floor((tight && side < 14 ? 21 : 28) / side)) : C > 100 ? tight ? 3 : 4 : C > 12 ? 8 : 22;
     this.gap = side > 1 ? GAP : C > 100 ? 1 : 2;
     this.take(clamp(Math.ceil(C / Math.floor((height + this.gap) / (H * this.unit + this.gap))), 1, C));
   }
@@ -561,7 +561,7 @@ function start(root, given = null) {
     }
     drawn(true);
   });
-  const lift = e => { if (e.pointerId === pointer) { pointer = null; keep(); say(); } };
+  const lift = e => { if (e.pointerId === pointer) { pointer = null; soon(); keep(); say(); } };
   for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) field.addEventListener(end, lift);
   const clear = () => { stopOpening(); choose(null); strokes = []; drawn(); keep(); say(); };
   const undo = () => { if (!strokes.length) return; stopOpening(); choose(null); strokes.pop(); drawn(); keep(); say(); };
@@ -652,7 +652,8 @@ function start(root, given = null) {
   // what the network is given, and its answer
   const input = make('canvas', {class: 'mcp-input', width: 280, height: 280, role: 'img', 'aria-label': 'The 28×28 pixels that the network is given'});
   const verdict = make('p', {class: 'mcp-verdict', role: 'group', 'aria-label': 'Answer'}), doubt = make('p', {class: 'mcp-doubt', role: 'note'});
-  const strange = () => typical && what && unlike > network.typical.limit;
+  const under = make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels');  // in its place the doubt, so that nothing moves
+  const strange = () => typical && what && pointer === null && opening <= 0 && unlike > network.typical.limit;  // half a digit is like none
   const live = make('span', {class: 'mcp-live', 'aria-live': 'polite', role: 'status'});
   const bars = classes.map((name, c) => {
     const fill = make('span', {class: 'mcp-fill'}), value = make('span', {class: 'mcp-value'});
@@ -853,8 +854,8 @@ function start(root, given = null) {
       ...(warm === null || empty ? [] : [make('small', {}, ` read in ${warm.toFixed(1)} ms`)]));
     unlike = typical && !empty ? unlikeness(pixels, typical) : 0;
     root.dataset.unlike = unlike.toFixed(4);
-    doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest; of 100 digits 99 are within ${number(network.typical.limit, 2)}.` : '';
-    doubt.hidden = !strange();
+    doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest. Of 100 digits, 99 are within ${number(network.typical.limit, 2)}.` : '';
+    doubt.hidden = !(under.hidden = strange());
     shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
     if (!fold || fold.open) rows.forEach(({layer, maps, filters, row}, l) => {
       if (!near.has(row)) return;
@@ -888,10 +889,12 @@ function start(root, given = null) {
   // the layers side by side, as low as there is room for; false if there is none
   function stand(room) {
     const all = [entry, ...rows.map(r => r.maps)];
-    for (const height of [350, 430, 520, 620]) {
-      for (const maps of all) maps.stand(height);
-      if (all.reduce((sum, maps) => sum + Math.max(maps.element.width, LABEL), 0) + 12 * (all.length - 1) > room) continue;
-      for (const {filters} of rows) if (filters) { filters.stand(62); filters.unit = 4; filters.gap = 3; filters.take(4); }
+    for (const [height, label, space] of [350, 430, 520, 620].map(h => [h, LABEL, 12]).concat([[520, 42, 4], [620, 42, 4]])) {
+      const tight = label < LABEL;
+      for (const maps of all) maps.stand(height, tight);
+      if (all.reduce((sum, maps) => sum + Math.max(maps.element.width, label), 0) + space * (all.length - 1) > room - 4) continue;
+      for (const {filters} of rows) if (filters) { filters.stand(62); filters.unit = tight ? 3 : 4; filters.gap = 3; filters.take(4); }
+      stack.classList.toggle('mcp-tight', tight);
       return true;
     }
     return false;
@@ -904,8 +907,8 @@ function start(root, given = null) {
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
         make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'),
           reader ? make('button', {type: 'button', title: 'A photograph or a scan; you can also drop or paste it here', click: () => chooser.click()}, 'Read a picture…') : null, chooser), told),
-      make('div', {class: 'mcp-seen'}, input, make('p', {class: 'mcp-note'}, 'What the network is given: 28×28 pixels')),
-      make('div', {class: 'mcp-answer'}, verdict, doubt, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
+      make('div', {class: 'mcp-seen'}, input, under, doubt),
+      make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here

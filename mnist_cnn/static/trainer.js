@@ -134,7 +134,7 @@ function start(root) {
   const given = JSON.parse(root.querySelector('script[type="application/json"]').textContent), {layers, small, trainer: name} = given;
   const base = tidy(given.settings), still = [...root.childNodes];
   let settings = {...base}, worker = null, ready = null, state = null, losses = [], points = [], earlier = null, queue = [], asked = 0, wanted = '', playground = null, picture = null;
-  let training = false, told = 0, own = [];
+  let training = false, told = 0, own = [], due = [], readAt = 0;
 
   // ---- the parts
   const live = make('p', {class: 'mct-live', role: 'status', 'aria-live': 'polite'});
@@ -298,25 +298,36 @@ function start(root) {
   }
 
   // ---- drawing
-  function soon() { if (!asked) asked = requestAnimationFrame(draw); }
+  // one part a frame, so that none takes long; what is asked for again while it waits keeps its place
+  const PARTS = [tell, curves, look, read];
+  function soon() {
+    for (const part of PARTS) if (!due.includes(part)) due.push(part);
+    if (!asked) asked = requestAnimationFrame(draw);
+  }
   function draw() {
-    asked = 0;
-    if (!state) return;
+    const part = due.shift();
+    if (state) part();
+    asked = due.length ? requestAnimationFrame(draw) : 0;
+  }
+  function tell() {
     const last = points[points.length - 1], s = state;
     if (!s.stopped && training) say(`Epoch ${Math.max(1, s.epoch)} of ${settings.epochs}, step ${s.steps} of ${s.n_steps}`, false);
     bar.value = s.n_steps ? s.steps / s.n_steps : 0;
-    const tell = {steps: s.steps.toLocaleString('en-US'), 'digits seen': s.seen.toLocaleString('en-US'), seconds: number(s.seconds, 1), 'digits a second': s.seconds && s.seen ? Math.round(s.seen / s.seconds).toLocaleString('en-US') : '–'};
-    if (last) Object.assign(tell, {'right on held-out digits': percent(last.all ?? last.accuracy), 'right on training digits': percent(last.train), 'dead units of fc1': `${last.dead} of 32`});
-    for (const [k, v] of Object.entries(tell)) if (cells[k].textContent !== v) cells[k].textContent = v;
-    curves(last);
-    const arrays = toArrays(s.weights);
-    if (inside.hidden) { inside.hidden = false; arrange(); }
-    filters.draw(arrays[0]);
-    if (picture) maps.draw(forward({layers: [layers[0]], mean: 0, std: 1}, arrays, picture)[1]);
-    if (after.hidden) openAfter(arrays);
-    else if (playground) playground.network(arrays);
+    const now = {steps: s.steps.toLocaleString('en-US'), 'digits seen': s.seen.toLocaleString('en-US'), seconds: number(s.seconds, 1), 'digits a second': s.seconds && s.seen ? Math.round(s.seen / s.seconds).toLocaleString('en-US') : '–'};
+    if (last) Object.assign(now, {'right on held-out digits': percent(last.all ?? last.accuracy), 'right on training digits': percent(last.train), 'dead units of fc1': `${last.dead} of 32`});
+    for (const [k, v] of Object.entries(now)) if (cells[k].textContent !== v) cells[k].textContent = v;
     root.dataset.steps = s.steps;
     buttons();
+  }
+  const arrays = () => state.arrays = state.arrays || toArrays(state.weights);
+  function look() {
+    if (inside.hidden) { inside.hidden = false; arrange(); }
+    filters.draw(arrays()[0]);
+    if (picture) maps.draw(forward({layers: [layers[0]], mean: 0, std: 1}, arrays(), picture)[1]);
+  }
+  function read() {  // a whole reading is the dearest: four times a second are enough while it changes
+    if (after.hidden) openAfter(arrays());
+    else if (!training || performance.now() - readAt > 250) { readAt = performance.now(); playground.network(arrays()); }
   }
   function arrange() {
     const room = inside.clientWidth;
@@ -325,7 +336,8 @@ function start(root) {
     maps.layout(room - 70);
     soon();
   }
-  function curves(last) {
+  function curves() {
+    const last = points[points.length - 1];
     if (!last) return;
     const {bs, epochs} = settings, all = [...points, ...(earlier ? earlier.points : [])], mx = Math.max(state.n * epochs, ...all.map(p => p.seen));
     const of = (run, key) => run.map(p => [p.seen, p[key]]), old = key => earlier ? [{points: of(earlier.points, key), class: 'mct-of-earlier'}] : [];
@@ -336,7 +348,8 @@ function start(root) {
       `${number(last.train_loss)} on training digits and ${number(last.loss)} on held-out digits`);
     key.querySelector('.mct-of-earlier').hidden = before.hidden = !earlier;
     if (earlier) before.textContent = `The run before, dashed (held-out digits): ${different(earlier.settings, settings) || 'the same settings'}.`;
-    if (rows.children.length !== points.length) rows.replaceChildren(...points.map(p => make('tr', {}, ...[p.seen, number(p.train_loss), number(p.loss), percent(p.train), percent(p.accuracy)].map(v => make('td', {}, String(v))))));
+    if (rows.of !== points) { rows.replaceChildren(); rows.of = points; }  // another run
+    rows.append(...points.slice(rows.children.length).map(p => make('tr', {}, ...[p.seen, number(p.train_loss), number(p.loss), percent(p.train), percent(p.accuracy)].map(v => make('td', {}, String(v))))));
   }
   function drawMistakes({n, n_held, shown: found}) {
     misread.hidden = false;

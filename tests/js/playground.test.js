@@ -122,3 +122,14 @@ test('the fast way through 3×3 gives what the general one gives', () => {
     }
   }
 });
+
+test('how unlike a typical digit an image is, as Python finds it', () => {
+  const {data, limit} = python.networks[0].network.typical, typical = p.vectors(p.bytes(data));
+  assert.equal(typical.length, 200);
+  assert.ok(limit > 0 && limit < 1);
+  python.unlike.images.forEach((image, i) => {
+    const found = p.unlikeness(p.bytes(image), typical);
+    assert.ok(Math.abs(found - python.unlike.found[i]) < 1e-6, `image ${i}: ${found}, not ${python.unlike.found[i]}`);
+  });
+  assert.equal(p.unlikeness(new Uint8Array(784), typical), 1);
+});
