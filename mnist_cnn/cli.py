@@ -339,7 +339,7 @@ def _expanded(paths):
         found = sorted(glob.glob(str(path))) if not path.exists() and glob.has_magic(str(path)) else []
         yield from map(Path, found or [path])
 
-def _read_picture(path, args, model, known):
+def _read_picture(path, args, model):
     "Print what is in the picture at `path`"
     from mnist_cnn import evaluation
     from mnist_cnn.pictures import find_digits, one_digit, show_found
@@ -347,7 +347,7 @@ def _read_picture(path, args, model, known):
     import torch
     found = find_digits(path) if args.all else [one_digit(path)]
     probs = evaluation.predict(model, images := torch.stack([f.image for f in found]))
-    classes, far = _class_names(args.labels, probs.shape[1]), strangeness(images, known) > STRANGE if known is not None else [False] * len(found)
+    classes, far = _class_names(args.labels, probs.shape[1]), [not args.weights and s > STRANGE for s in strangeness(images)]  # other weights may be of other digits
     answers = [f"{classes[p.argmax()]} ({p.max():.1%}){'; it resembles no digit of MNIST' if strange else ''}" for p, strange in zip(probs, far)]
     for f, answer in zip(found, answers): print(f"{path}: {f'at {f.box}: ' if args.all else ''}{answer}", flush=True)
     if args.show: _save_figure(show_found(path, answers), args.show if len(args.images) == 1 else args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}"))
@@ -360,7 +360,6 @@ def _save_figure(fig, path):
 def predict(args: argparse.Namespace, # of `make_parser`
            ) -> int:
     "`mnist-cnn predict`"
-    from mnist_cnn.data import load_tensors
     from mnist_cnn.files import check_writable
     from mnist_cnn.model import AllConvNet
     from mnist_cnn.steps import default_device
@@ -369,10 +368,9 @@ def predict(args: argparse.Namespace, # of `make_parser`
         check_writable(args.show, "found.png")
     device = args.device or default_device()
     model = _load(args.weights, device) if args.weights else AllConvNet.pretrained().to(device)
-    known = None if args.weights else load_tensors()[0]  # other weights may be of other digits
     args.images, failed = list(_expanded(args.images)), False
     for path in args.images:
-        try: _read_picture(path, args, model, known)
+        try: _read_picture(path, args, model)
         except (ValueError, OSError) as e:
             _complain(e)
             failed = True

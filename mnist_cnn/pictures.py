@@ -107,6 +107,7 @@ def _gray(a):
     flat = a.reshape(-1, 3)
     some = flat[::max(1, len(flat) // 20_000)]
     weights = np.linalg.eigh(np.cov(some.T) + 1e-9 * np.eye(3))[1][:, -1]
+    if weights.sum() < 0: weights = -weights
     mixed = a @ (weights / np.abs(weights).sum())
     def spread(v): return np.subtract(*np.quantile(v, [0.995, 0.005]))
     return mixed - mixed.min() if spread(mixed) > 2.5 * spread(gray) else gray
@@ -251,7 +252,7 @@ def _of_interest(regions, labels, shape):
     regions = [r for r in regions if r.size >= least]
     regions = [r for r in regions if not _is_frame(r, labels, regions) and _is_stroke(r, labels)]
     inside = [r for r in regions if not r.edge]
-    if not inside: return [r for r in regions if r.edge < 0.3]
+    if not inside: return [r for r in regions if r.edge < 0.3 and min(r.bottom - r.top, r.right - r.left) >= 0.1 * r.size]  # no rest of a line
     most = max(r.size for r in inside)
     cut = [r for r in regions if 0 < r.edge < 0.12]
     return regions if cut and most < 0.3 * max(r.size for r in cut) else inside
@@ -323,19 +324,26 @@ def _in_flat(ink):
         digits = [reduce(_joined, crumbs, digits[0])]
     return 1., digits, ink, labels
 
+def _above(level, ink):
+    "The numbers of the regions where the ink is stronger than `level`, and the digits; straight lines are taken out of the ink"
+    mask = ink > level
+    _remove_lines(mask)
+    ink[(ink > level) & ~mask] = 0
+    labels, regions = _regions(ink, mask)
+    return labels, _digits(_of_interest(regions, labels, ink.shape))
+
 def _in_local(gray, dark):
     "The same where the page is not of one gray value, for ink that is darker, or lighter, than the page"
     from scipy import ndimage
     ink, noise = _local_ink(gray, dark)
     level = least = max(0.08, 6 * noise)
-    for _ in range(2):  # first by the noise, then by how dark the ink is
-        mask = ink > level
-        _remove_lines(mask)
-        ink[(ink > level) & ~mask] = 0
-        labels, regions = _regions(ink, mask)
-        digits = _digits(_of_interest(regions, labels, ink.shape))
-        if not digits or digits[0].ink < 1.4 * least: return 0., [], ink, labels  # what barely rises above the noise is noise
-        level = max(least, 0.5 * digits[0].ink)
+    labels, digits = _above(level, ink)
+    strong = ink[ink > least]
+    if not digits and len(strong) and np.ptp(strong) > 0:  # the ink may hang together with paler lines, as on squared paper
+        labels, digits = _above(level := _between(strong), ink)
+        if any(d.edge for d in digits): digits = []
+    if digits: labels, digits = _above(max(level, 0.5 * digits[0].ink), ink)  # first by the noise, then by how dark the ink is
+    if not digits or digits[0].ink < 1.4 * least: return 0., [], ink, labels  # what barely rises above the noise is noise
     main = digits[0]
     sure = _contrast(main, gray, labels) * (1 if dark else -1)
     kept = ndimage.binary_dilation(np.isin(labels, [i for d in digits for i in d.labels]), iterations=max(1, round(min(ink.shape) / 200)))
@@ -348,12 +356,15 @@ def _inside(a, b):
 
 def _search(gray):
     "Digits in a gray picture, the largest first, the ink, and the numbers of its regions"
-    flat = _flat_ink(gray)
-    if flat is not None and ((found := _in_flat(flat))[1] or not flat.any()): return found[1:]
+    flat, found = _flat_ink(gray), None
+    if flat is not None:
+        found = _in_flat(flat)
+        if found[1] and (flat > 0.5).mean() < 0.4 or not flat.any(): return found[1:]
     if (sheet := _sheet(gray)) is not None:
         (top, left), on_it = sheet
         digits, ink, labels = max((_in_local(on_it, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
         if digits: return [_moved(d, top, left) for d in digits], *[np.pad(v, [(top, gray.shape[0] - top - v.shape[0]), (left, gray.shape[1] - left - v.shape[1])]) for v in (ink, labels)]
+    if found and found[1]: return found[1:]  # so much ink, and no sheet
     return max((_in_local(gray, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
 
 # %% ../nbs/32b_pictures.ipynb #701ff0c6

@@ -4,7 +4,7 @@ Each kind makes a picture of a digit of MNIST's: a PIL image, an array or bytes,
 them from training digits (to develop with), the default from test digits. Where the right answer is that there is no single
 digit, a kind says "none". `--save FOLDER` keeps those that are read wrongly.
 """
-import argparse, io, sys, time
+import argparse, io, json, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,11 @@ def placed(ink, h, w, rng, margin=0.08, at=None):
     return page
 
 
-def page(digit, rng, h=400, w=400, size=(0.35, 0.6), weight=0., **kw): return placed(strokes(digit, int(rng.uniform(*size) * min(h, w)), rng, weight), h, w, rng, **kw)
+def page(digit, rng, h=400, w=400, size=(0.35, 0.6), weight=0., **kw):
+    height = int(rng.uniform(*size) * min(h, w))
+    ink = strokes(digit, height, rng, weight)
+    if ink.shape[1] > 0.9 * w: ink = strokes(digit, int(height * 0.9 * w / ink.shape[1]), rng, weight)
+    return placed(ink, h, w, rng, **kw)
 
 
 def field(h, w, rng, scale, amount):
@@ -374,6 +378,17 @@ def two_digits_in_a_photo(d, rng):
 
 OTHERS = []  # digits for neighbors
 
+GROUPS = {
+    "clean drawings, large and small": "dark_on_light light_on_dark pale as_it_is cropped_tightly small_on_a_large_page large tiny",
+    "file formats and colors": "low_quality palette dithered cmyk sixteen_bit dark_ink_on_transparency white_ink_on_transparency transparent_value turned_by_exif standardized colors_in_an_array "
+                               "equally_bright_colors yellow_on_white blue_pen colored_paper",
+    "light, shadow, noise, blur": "light_from_one_side light_falls_off vignette lamp shadow_with_an_edge shadow_of_a_hand noisy_photo rough_paper crumpled_paper out_of_focus phone phone_at_night",
+    "desk, rim, window, box": "sheet_on_a_dark_desk sheet_on_wood desk_at_one_side black_rim window printed_box",
+    "lined, squared, dotted paper": "margin_line ruled_lightly ruled_darkly ruled_at_a_slope squared squared_darkly dotted",
+    "dust, folds, holes, neighbors": "neighbors_at_the_edge dust a_fold punched_holes stain shining_through",
+    "chalk, pencil, pens": "chalk chalk_with_smudges whiteboard pencil thin_pen broad_marker",
+    "no digit, or two": "blank blank_and_noisy blank_photo blank_and_ruled specks all_ink two_digits two_digits_in_a_photo"}
+
 
 def made(name, x, y, n, seed=0):
     "Pictures of a kind, with what is expected of each: a class, or None"
@@ -382,6 +397,18 @@ def made(name, x, y, n, seed=0):
     OTHERS = list(x[-200:])
     make, expected = KINDS[name]
     for i in rng.choice(len(x) - 200, n, replace=False): yield make(x[i], rng), int(y[i]) if expected == "digit" else None
+
+
+def summary(found, n):
+    "For each group of kinds and for all: how many kinds, and which fractions are right, wrong, without an answer, and wrong and over 90% sure; right is no answer where there is no single digit"
+    rows = {}
+    for group, names in {**{g: names.split() for g, names in GROUPS.items()}, "all digits": [k for k in found if KINDS[k][1] == "digit"], "all": list(found)}.items():
+        right, sure, rejected = np.mean([found[name] for name in names], axis=0)
+        none = np.mean([found[name][2] for name in names if KINDS[name][1] == "digit"] or [0]) * sum(KINDS[name][1] == "digit" for name in names) / len(names)
+        rows[group] = {"kinds": len(names), "right": right, "no answer": none, "wrong": max(0., 1 - right - none), "wrong and sure": sure}
+    easy = min((k for k in found if k in EASY), key=lambda k: found[k][0])
+    return {"pictures of each kind": n, "groups": {g: {k: round(float(v), 4) if k != "kinds" else v for k, v in row.items()} for g, row in rows.items()}, "worst easy kind": [easy, found[easy][0]],
+            "kinds": {name: dict(zip(("right", "wrong and sure", "no answer"), values)) for name, values in found.items()}}
 
 
 def read_all(read, x, y, n, names=None, seed=0, keep=None):
@@ -408,6 +435,7 @@ def main():
     parser.add_argument("--kinds", nargs="*")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--json", type=Path, help="write the table here, by groups of kinds")
     args = parser.parse_args()
     torch.set_num_threads(1)
     from mnist_cnn.data import load_tensors
@@ -424,6 +452,7 @@ def main():
     print("| kind | right | wrong and over 90% sure | no answer |\n|---|---:|---:|---:|")
     for name, (right, sure, rejected) in sorted(found.items(), key=lambda item: item[1][0]): print(f"| {name} | {right:.0%} | {sure:.1%} | {rejected:.0%} |")
     digits = [v for k, v in found.items() if KINDS[k][1] == "digit"]
+    if args.json and not args.kinds: args.json.write_text(json.dumps({"made with": "python tests/pictures.py " + " ".join(sys.argv[1:]), "digits": args.set, **summary(found, args.n)}, indent=1) + "\n")
     if digits: print(f"\n{len(found)} kinds, {args.n} pictures of each, {time.perf_counter() - start:.0f} s: of digits right {np.mean([v[0] for v in digits]):.1%}, "
           f"worst easy kind {min((v[0] for k, v in found.items() if k in EASY), default=1):.0%}; "
           f"wrong and over 90% sure {np.mean([v[1] for v in found.values()]):.2%} of all")

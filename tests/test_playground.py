@@ -12,7 +12,8 @@ from conftest import open_widgets
 from hand import drawings, from_page, hard
 from mnist_cnn.data import load_tensors, prepare_image
 from mnist_cnn.model import SimpleCNN
-from mnist_cnn.playground import UNLIKE, classic_run, for_pens, playground, unlikeness
+from mnist_cnn.playground import classic_run, for_pens, playground
+from mnist_cnn.uncertainty import STRANGE, strangeness
 
 ROOT = Path(__file__).resolve().parents[1]
 STROKES = {int(c): lines for c, lines in json.loads((ROOT/'tests/strokes.json').read_text(encoding='utf-8')).items()}
@@ -89,7 +90,7 @@ def numbers(tmp_path_factory):
         a = np.pad(a, 2)
         if n % 3 == 0: a = 1 - a
         images.append({'pixels': a.ravel().tolist(), 'height': a.shape[0], 'width': a.shape[1], 'prepared': prepare_image(a).flatten().tolist()})
-    unlike = {'images': [base64.b64encode(d.numpy().tobytes()).decode() for d in x[:100]], 'found': unlikeness(x[:100]).tolist()}
+    unlike = {'images': [base64.b64encode(d.numpy().tobytes()).decode() for d in x[:100]], 'found': strangeness(x[:100]).tolist()}
     text = json.dumps({'networks': networks, 'images': images, 'strokes': STROKES, 'unlike': unlike})
     (folder/'numbers.json').write_text(text, encoding='utf-8')
     return folder
@@ -111,7 +112,7 @@ def test_drawings_of_many_hands():
     def right(drawn):
         with torch.inference_mode(): found = page_network()(torch.tensor(from_page(drawn)).reshape(-1, 1, 28, 28).float() / 255).argmax(1)
         return (found == torch.tensor([c for c, _ in drawn])).float().mean().item()
-    def unlike(drawn): return (unlikeness(torch.tensor(from_page(drawn)).reshape(-1, 1, 28, 28)) > UNLIKE).float().mean().item()
+    def unlike(drawn): return (strangeness(torch.tensor(from_page(drawn)).reshape(-1, 1, 28, 28)) > STRANGE).float().mean().item()
     digits, special = drawings(30, 3), hard(60, 3)
     assert right(digits) > .99 and min(right(d) for d in special.values()) > .85
     assert unlike(digits) < .02 and max(map(unlike, special.values())) < .06

@@ -1,6 +1,6 @@
 """Make the typical digits that tell what is unlike all of them: `python tools/typical.py` writes `mnist_cnn/weights/typical.npy`.
 
-Twenty of each class, as directions of lines (`mnist_cnn.playground.directions`): the centers of twenty groups (k-means by angle) of the first 50,000 training digits,
+Twenty of each class, as directions of lines (`mnist_cnn.uncertainty.directions`): the centers of twenty groups (k-means by angle) of the first 50,000 training digits,
 in whole numbers from 0 to 15, two in a byte. The limit is chosen with the last 10,000, in the notebook.
 """
 import sys
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from mnist_cnn.data import load_tensors
 from mnist_cnn.files import atomic_write
-from mnist_cnn.playground import directions
+from mnist_cnn.uncertainty import directions
 
 EACH, ROUNDS = 20, 10
 

@@ -32,9 +32,12 @@ def lighten(page):
 
 
 def with_files(data, folder):
-    "The data of a trainer, with the addresses of files in place of what a notebook has to hold; any other data as it is."
-    if not data.startswith('{"trainer":'): return data
+    "The data of a trainer or a playground, with the addresses of files in place of what a notebook has to hold; any other data as it is."
+    if not data.startswith(('{"trainer":', '{"layers":')): return data
     given = json.loads(data)
+    if 'layers' in given:
+        if 'reader' in given: given['reader_file'] = address(given.pop('reader').encode(), 'pictures.js', folder)
+        return json.dumps(given, separators=(',', ':')).replace('<', '\\u003c')
     del given['parts']
     folder.mkdir(exist_ok=True)
     given['files'] = {kind: kept(name, folder) for kind, name in (('engine', 'trainer_engine.js'), ('wasm', 'SimpleCNN.wasm'), ('digits', 'digits.bin'))}
@@ -50,7 +53,12 @@ def trainer_files():
 
 def kept(name, folder):
     "Write one of these files into the folder, its name made by its content, so that browsers keep no old one; returns its address."
-    content = trainer_files()[name]
+    return address(trainer_files()[name], name, folder)
+
+
+def address(content, name, folder):
+    "Write bytes into the folder, as `kept` does."
+    folder.mkdir(exist_ok=True)
     stem, _, end = name.partition('.')
     file = folder/f'{stem}-{md5(content).hexdigest()[:8]}.{end}'
     if not file.exists(): file.write_bytes(content)

@@ -123,7 +123,12 @@ function prepare({pixels, width, height}) {
   const cut = {pixels: new Uint8Array((bottom - top + 1) * (right - left + 1)), width: right - left + 1};
   for (let y = top, i = 0; y <= bottom; y++) for (let x = left; x <= right; x++) cut.pixels[i++] = 255 * ink[y * width + x];
 
-  const sides = [bottom - top + 1, cut.width], longest = Math.max(...sides);
+  return held(cut);
+}
+
+// Ink without empty rows and columns at its edges (bytes, row by row), scaled into 20×20 and centered by its mass in 28×28.
+function held(cut) {
+  const sides = [cut.pixels.length / cut.width, cut.width], longest = Math.max(...sides);
   const [h, w] = sides.map(n => Math.max(1, rint(20 * n / longest)));
   const small = resize(cut, w, h, longest > 20 ? box : bicubic), brightest = small.reduce((a, b) => Math.max(a, b), 0);
   if (!brightest) return null;  // only specks, far apart
@@ -315,7 +320,7 @@ function trace(layers, l, i) {
 }
 
 // In which directions the lines of an image run, at each of 7×7 places: how strong its edges are there that lie across, down and along
-// the two diagonals; 196 numbers, as a vector of length 1. As `mnist_cnn.playground.directions`.
+// the two diagonals; 196 numbers, as a vector of length 1. As `mnist_cnn.uncertainty.directions`.
 function directions(pixels) {
   const at = (y, x) => y < 0 || y > 27 || x < 0 || x > 27 ? 0 : pixels[y * 28 + x] / 255, out = new Float64Array(196);
   for (let y = 0; y < 28; y++) for (let x = 0; x < 28; x++) {
@@ -340,14 +345,14 @@ function vectors(packed, n = 196) {
   return found;
 }
 
-// How far an image is from the nearest of them: 1 minus the cosine of the angle between their directions.
+// How far an image is from the nearest of them, as `mnist_cnn.uncertainty.strangeness`: 1 minus the cosine of the angle between their directions.
 function unlikeness(pixels, typical) {
   const own = directions(pixels);
   return 1 - Math.max(...typical.map(v => v.reduce((sum, a, i) => sum + a * own[i], 0)));
 }
 
 if (typeof document === 'undefined') {
-  module.exports = {directions, vectors, unlikeness, rasterise, withoutSpecks, prepare, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
+  module.exports = {directions, vectors, unlikeness, rasterise, withoutSpecks, prepare, held, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
   return;
 }
 
@@ -355,7 +360,7 @@ if (typeof document === 'undefined') {
 
 // An element with attributes; functions among them listen to the event of that name.
 function make(tag, attributes = {}, ...children) {
-  const svg = ['svg', 'path', 'g'].includes(tag);
+  const svg = ['svg', 'path', 'g', 'image'].includes(tag);
   const e = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
   for (const [k, v] of Object.entries(attributes)) typeof v === 'function' ? e.addEventListener(k, v) : e.setAttribute(k, v);
   e.append(...children.filter(c => c !== null));
@@ -483,6 +488,28 @@ function smooth(points, each = 8) {
   return [...found, points[points.length - 1]];
 }
 
+// What finds the digits in a picture: `pictures.js` in a Web Worker, begun with the first picture. Gives null where there is none.
+function pictureReader({reader, reader_file}) {
+  if (!reader && !reader_file) return null;
+  let worker = null;
+  const start = () => { worker = new Worker(reader_file || URL.createObjectURL(new Blob([reader], {type: 'text/javascript'}))); };
+  return picture => new Promise((resolve, reject) => {
+    if (!worker) start();
+    worker.onmessage = ({data}) => resolve(data);
+    worker.onerror = e => { worker.terminate(); worker = null; reject(e); };
+    worker.postMessage(picture, [picture.data.buffer]);
+  });
+}
+
+// The colors of a picture's file, upright; a picture of more pixels than a canvas holds everywhere is made smaller.
+async function colorsOf(file, largest = 4000) {
+  const image = await createImageBitmap(file), k = Math.max(1, Math.max(image.width, image.height) / largest);
+  const [width, height] = [image.width, image.height].map(n => Math.max(1, Math.round(n / k))), ctx = make('canvas', {width, height}).getContext('2d');
+  ctx.drawImage(image, 0, 0, width, height);
+  return {data: ctx.getImageData(0, 0, width, height).data, width, height};
+}
+const pictureIn = transfer => transfer && [...transfer.files].find(f => f.type.startsWith('image/') || /\.(hei[cf]|jpe?g|png|gif|webp|bmp)$/i.test(f.name));
+
 // `given`: the network, where it does not lie in the page; its arrays and the pixels of its digits are then numbers already.
 function start(root, given = null) {
   const network = given || JSON.parse(root.querySelector('script[type="application/json"]').textContent);
@@ -500,9 +527,10 @@ function start(root, given = null) {
     'aria-label': 'Field to draw a digit on with mouse, pen or finger. With the keyboard, choose one of the digits below'}, lines);
   const place = e => { const r = field.getBoundingClientRect(); return [(e.clientX - r.left) * SIDE / r.width, (e.clientY - r.top) * SIDE / r.height].map(v => clamp(v, 0, SIDE)); };
   const pathOf = s => 'M' + s.map(p => p.map(v => v.toFixed(1)).join(' ')).join('L') + (s.length === 1 ? 'h.01' : '');
-  let pointer = null, raster = null, changed = false;
+  let pointer = null, raster = null, changed = false, picture = null;
   // all lines are drawn, or only the last one if it alone has grown
   const draw = grown => {
+    if (picture) { picture = null; told.textContent = ''; }
     if (!grown) { raster = null; lines.replaceChildren(...strokes.map(s => make('path', {class: 'mcp-ink', d: pathOf(s)}))); }
     else lines.lastChild.setAttribute('d', pathOf(strokes[strokes.length - 1]));
     hint.hidden = strokes.length > 0;
@@ -537,6 +565,42 @@ function start(root, given = null) {
   for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) field.addEventListener(end, lift);
   const clear = () => { stopOpening(); choose(null); strokes = []; drawn(); keep(); say(); };
   const undo = () => { if (!strokes.length) return; stopOpening(); choose(null); strokes.pop(); drawn(); keep(); say(); };
+
+  // a picture that is dropped, pasted or chosen: the digit that is found in it
+  const reader = pictureReader(network), chooser = make('input', {type: 'file', accept: 'image/*', hidden: '', change: () => { if (chooser.files[0]) takePicture(chooser.files[0]); chooser.value = ''; }});
+  const told = make('p', {class: 'mcp-note mcp-told', role: 'status'});
+  async function takePicture(file) {
+    stopOpening(); choose(null); strokes = []; drawn(); keep();
+    told.textContent = 'Looking for the digit …';
+    const begun = picture = {};
+    let found;
+    try {
+      const colors = await colorsOf(file), {width, height} = colors;  // the worker takes the colors away
+      found = {...await reader(colors), width, height};
+    } catch { found = {error: `This browser cannot read ${file.name || 'the picture'}. Save it as PNG or JPEG.`}; }
+    if (picture !== begun) return;  // the reader has drawn meanwhile, or given another picture
+    const {digits = [], error = digits.length > 1 ? `${digits.length} digits found. Crop the picture to one.` : ''} = found;
+    told.textContent = error;
+    if (!error) { what = 'The digit in your picture'; pixels = held(digits[0]); changed = false; }
+    showPicture(file, found);
+    update();
+    if (!error) say();
+  }
+  function showPicture(file, {digits = [], width, height}) {
+    if (!width) return;
+    const k = SIDE / Math.max(width, height), [x, y] = [width, height].map(n => (SIDE - n * k) / 2), href = URL.createObjectURL(file);
+    const frame = ([a, b, c, d]) => make('path', {class: 'mcp-found', d: `M${x + a * k} ${y + b * k}H${x + c * k}V${y + d * k}H${x + a * k}Z`});
+    lines.replaceChildren(make('image', {href, width: SIDE, height: SIDE, load: () => URL.revokeObjectURL(href)}), ...digits.map(d => frame(d.box)));
+    hint.hidden = true;
+  }
+  if (reader) {
+    for (const kind of ['dragenter', 'dragover']) field.addEventListener(kind, e => { if ([...e.dataTransfer.types].includes('Files')) e.preventDefault(); });
+    field.addEventListener('drop', e => { const dropped = pictureIn(e.dataTransfer); if (dropped) { e.preventDefault(); takePicture(dropped); } });
+    document.addEventListener('paste', e => {
+      const pasted = (root.contains(document.activeElement) || root.matches(':hover')) && pictureIn(e.clipboardData);
+      if (pasted) { e.preventDefault(); takePicture(pasted); }
+    });
+  }
 
   // what the page shows at first: a digit that draws itself; the reader's first line takes its place
   let opening = 0;
@@ -841,7 +905,8 @@ function start(root, given = null) {
   root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp', role: 'group', 'aria-label': 'Playground'}, live,
     make('div', {class: 'mcp-top'},
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
-        make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'))),
+        make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'),
+          reader ? make('button', {type: 'button', title: 'A photograph or a scan; you can also drop or paste it here', click: () => chooser.click()}, 'Read a picture…') : null, chooser), told),
       make('div', {class: 'mcp-seen'}, input, under, doubt),
       make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
     make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
