@@ -550,12 +550,12 @@ def pack_book(root: Path, # of the project
              ) -> None:
     "Write the book's files, notebooks without outputs and the results that they read, into a zip file"
     import zipfile
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as z:
         for path in sorted([*root.glob("nbs/[!_]*.ipynb"), root / "nbs" / "matplotlibrc", *root.glob("results/*.json"), *(root / "tests" / name for name in ("strokes.json", "hand.py"))]):
             if not path.exists() or path.name.startswith("reference_"): continue
             data = path.read_bytes()
             z.writestr(zipfile.ZipInfo(path.relative_to(root).as_posix(), (2020, 1, 1, 0, 0, 0)), _bare(data) if path.suffix == ".ipynb" else data,
-                       zipfile.ZIP_DEFLATED)
+                       zipfile.ZIP_BZIP2)
 
 def _book_files():
     "The book's files by their names; of an editable install, from the project itself"
