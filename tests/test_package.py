@@ -70,7 +70,7 @@ def test_sdist_holds_what_it_should(built):
         assert all(m.name.startswith(top.rstrip("/")) and (m.isfile() or m.isdir()) for m in t.getmembers())
     made = {n for n in names if n in ("PKG-INFO", "setup.cfg") or n.startswith("mnist_cnn.egg-info/")}
     files = PACKAGE | {"LICENSE", "LICENSE-MNIST", "MANIFEST.in", "README.md", "pyproject.toml", "settings.ini", "setup.py"}
-    files |= {p.relative_to(ROOT).as_posix() for p in (*ROOT.glob("nbs/[!_r]*.ipynb"), *ROOT.glob("results/*.json"), ROOT / "tests/strokes.json", ROOT / "tests/hand.py")}
+    files |= {p.relative_to(ROOT).as_posix() for p in (*ROOT.glob("nbs/[!_r]*.ipynb"), ROOT / "nbs/matplotlibrc", *ROOT.glob("results/*.json"), ROOT / "tests/strokes.json", ROOT / "tests/hand.py")}
     assert names - made == files and len(made) >= 3
 
 
@@ -79,7 +79,7 @@ def test_the_wheel_holds_the_book(wheel, tmp_path):
     import io, nbformat
     with zipfile.ZipFile(wheel) as z, zipfile.ZipFile(io.BytesIO(z.read("mnist_cnn/book.zip"))) as book:
         held = {n: book.read(n) for n in book.namelist()}
-    assert {n for n in held if n.startswith("nbs/")} == {p.relative_to(ROOT).as_posix() for p in ROOT.glob("nbs/[!_r]*.ipynb")}
+    assert {n for n in held if n.startswith("nbs/")} == {p.relative_to(ROOT).as_posix() for p in (*ROOT.glob("nbs/[!_r]*.ipynb"), ROOT / "nbs/matplotlibrc")}
     for name in (n for n in held if n.endswith(".ipynb")):
         nbformat.validate(nb := nbformat.reads(held[name].decode(), as_version=4))
         assert not any(c.get("outputs") for c in nb.cells) and "nbdev_export" not in held[name].decode(), name
