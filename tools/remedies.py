@@ -29,8 +29,8 @@ def main():
         runs = [names['remedied'](seed, **settings) for seed in SEEDS]
         found[way] = [dict(zip(('seed', 'train_accuracy', 'accuracy', 'loss'), (seed, *run))) for seed, run in zip(SEEDS, runs)]
         print(way, *(f"{r['accuracy']:.2%}" for r in found[way]), flush=True)
-    text = json.dumps({'measured_on': 'validation', 'made_with': hardware('cpu'), 'date': str(date.today()), 'remedies': found}, indent=1) + '\n'
-    with atomic_write(ROOT/'results/remedies.json') as f: f.write(text.encode())
+        kept = {'measured_on': 'validation', 'made_with': hardware('cpu'), 'date': str(date.today()), 'remedies': found}
+        with atomic_write(ROOT/'results/remedies.json') as f: f.write((json.dumps(kept, indent=1) + '\n').encode())
 
 
 if __name__ == '__main__': main()
