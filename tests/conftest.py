@@ -3,10 +3,20 @@ import json, os, re, signal, socket, subprocess, sys, threading, time, urllib.re
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for `tools`
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits an ignored one, and so would its children
+if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS', '1')  # tests run side by side: a thread each
+
+# the files that take longest come first, so that the processes that share them end together
+LONGEST = 'trainer', 'everyone', 'playground', 'speed', 'site', 'explore', 'fuzz_api', 'pictures', 'distributed', 'faults', 'package', 'exercises', 'tools', 'cli', 'resume', 'stumbles'
+
+
+def pytest_collection_modifyitems(items):
+    order = {f'test_{name}.py': i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def pytest_addoption(parser):
@@ -17,10 +27,15 @@ def pytest_addoption(parser):
 def site(tmp_path_factory, request):
     "The folder of the site: the one given by `--site`, else built once by the default renderer that pip provides."
     if given := request.config.getoption('--site'): return given.resolve()
-    out = tmp_path_factory.mktemp('site')/'docs'
-    done = subprocess.run([sys.executable, 'tools/docs.py', '--renderer', 'smalldocs', '--out', str(out)],
-                          cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    base = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ: base = base.parent  # one site for all processes: the first that asks builds it
+    out = base/'site'
+    with FileLock(base/'site.lock'):
+        if not out.exists():
+            made = base/'site.part'
+            done = subprocess.run([sys.executable, 'tools/docs.py', '--renderer', 'smalldocs', '--out', str(made)], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            made.rename(out)
     return out
 
 

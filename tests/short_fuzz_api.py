@@ -22,7 +22,7 @@ def test_every_public_function_has_good_arguments():
 
 def test_wrong_calls():
     "An answer, or an error of our own; no NaN, nothing changed, no late answer, no end of the process"
-    chosen = numbers(ROOMS, 25)
+    chosen = numbers(ROOMS, 8)
     counts, faults = fuzz(chosen)
     assert not faults, "\n".join(f"call {i}: {what}: {text}" for i, _, what, text in faults)
     assert sum(counts.values()) == len(chosen) and counts["rejected"] > 100 and counts["answered"] > 50

@@ -32,8 +32,10 @@ def open_page(chromium, address):
     for c in contexts: c.close()
 
 
-@pytest.mark.parametrize('scheme, width', [('light', 1200), ('dark', 320)])
-@pytest.mark.parametrize('page', PAGES)
+WIDE, NARROW = ('light', 1200), ('dark', 320)
+BOTH = 'index', 'conv', 'training', 'playground'  # these in both ways; the others, made of the same parts, in turn
+
+@pytest.mark.parametrize('page, scheme, width', [(p, *how) for i, p in enumerate(PAGES) for how in ((WIDE, NARROW) if p in BOTH else (NARROW,) if i % 2 else (WIDE,))])
 def test_axe(open_page, page, scheme, width):
     "axe-core finds nothing against WCAG 2.2 AA nor against good practice; answers, code and layers are open."
     axe = from_npm('axe-core/axe.min.js').read_text(encoding='utf-8')

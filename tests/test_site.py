@@ -71,16 +71,13 @@ def test_page(tab, page, width):
     assert tab.locator('h1').count() == 1
     said = tab.evaluate('[...document.querySelectorAll("main p, main li, main td")].map(e => e.textContent).join("\\n")')
     assert not re.findall(r'\]\([\w./#]+\)', said), 'a link has stayed Markdown'
+    if width == 1200: judge_pictures(tab, page)
 
 
-@pytest.mark.parametrize('page', PAGES)
-def test_pictures(tab, page):
+def judge_pictures(tab, page):
     "Every picture shows and says in words what it shows; captions stand where a cell asks for one."
-    tab.goto(f'/{page}.html')
-    load_pictures(tab)
-    for img in tab.locator('main img').all():
-        assert (img.get_attribute('alt') or '').strip(), img.evaluate('i => i.outerHTML.slice(0, 200)')
-        assert img.evaluate('i => i.complete && i.naturalWidth > 0'), img.get_attribute('src')
+    images = tab.evaluate('[...document.querySelectorAll("main img")].map(i => [i.alt.trim() !== "", i.complete && i.naturalWidth > 0, i.outerHTML.slice(0, 200)])')
+    assert not [html for said, shown, html in images if not (said and shown)]
     asked = [c for c in PAGES[page] if c['cell_type'] == 'code' and re.search(r'^#\| *fig-cap', ''.join(c['source']), re.M)
              and not re.search(r'^#\| *hide\b', ''.join(c['source']), re.M)
              and any(PICTURES & o.get('data', {}).keys() for o in c['outputs'])]

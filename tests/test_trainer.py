@@ -69,8 +69,8 @@ def numbers(tmp_path_factory):
     given = torch.arange(500) % 10
     sgd, momentum, decayed = torch.optim.SGD, partial(torch.optim.SGD, momentum=.9, weight_decay=1e-3), partial(FlatAdam, weight_decay=.5)
     runs = {
-        'an epoch of 2,000 digits': [run(2000, 16, seed) for seed in range(7)],
-        '200 steps without a near tie': [run(3200, 16, seed) for seed in (43, 47)],
+        'an epoch of 2,000 digits': [run(2000, 16, seed) for seed in range(3)],
+        '200 steps without a near tie': [run(3200, 16, seed) for seed in (43,)],
         'other optimizers, last batches smaller': [run(1000, 37, 1, .05, sgd, 2, optimizer='sgd'), run(1000, 37, 2, .01, momentum, 2, optimizer='momentum', decay=1e-3), run(1000, 37, 3, 1e-3, decayed, 2, optimizer='adam', decay=.5)],
         'moved digits, random labels': [run(600, 32, 4, epochs=2, shift=2), run(600, 32, 5, epochs=2, wrong=.5), run(600, 32, 6, epochs=2, shift=1, wrong=.25)]}
     with open(folder/'weights.bin', 'wb') as file: followed = run(3200, 16, 42, file=file)  # a run with one
