@@ -6,10 +6,12 @@
 __all__ = ['shown', 'check_number', 'check_items', 'check_texts', 'check_named', 'check_function', 'check_device',
            'check_autocast', 'check_generator', 'check_model', 'chain', 'check_logits', 'check_finite', 'check_params',
            'check_pair', 'pairs', 'check_batches', 'fits', 'is_optimizer', 'made_optimizer', 'check_tensor',
-           'check_images', 'check_scale', 'as_pixels', 'check_targets', 'check_probs', 'axes', 'check_style']
+           'check_images', 'check_scale', 'as_pixels', 'check_targets', 'check_probs', 'axes', 'check_style', 'per_dim',
+           'windows', 'check_places', 'check_stamps']
 
 # %% ../nbs/39_checks.ipynb #346dd90b
 import math, numbers, sys
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -323,3 +325,83 @@ def check_style(color: Any, # of a line; None: the next one of the axes
     for name, value, known in ("color", color, to_rgba), ("marker", marker, MarkerStyle):
         try: value is None or known(value)
         except Exception: raise ValueError(f"{name} is {shown(value)}; expected one that matplotlib knows, such as {'orange' if known is to_rgba else 'o'!r}.") from None
+
+# %% ../nbs/39_checks.ipynb #32505e0e
+def per_dim(name: str, # of the setting, for the message
+            value: int | tuple, # one number, or one for each dimension
+            n: int, # dimensions
+            least: int, # smallest value that is allowed
+           ) -> tuple: # of `n` ints
+    "One setting as a tuple with a number for each dimension"
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * n
+    if len(values) != n:
+        raise ValueError(f"{name}={shown(value)} has {len(values)} numbers, but there are {n} "
+                         f"dimensions: give one number, or {n}")
+    for v in values:
+        if isinstance(v, bool) or not isinstance(v, numbers.Integral):
+            raise TypeError(f"{name}={shown(value)}: {shown(v)} is not an int (it is a {type(v).__name__}); "
+                            "sizes are counted in whole pixels")
+        if v < least: raise ValueError(f"{name}={shown(value)}: {v} is too small; give at least {least}")
+    return tuple(int(v) for v in values)
+
+class _Window(namedtuple("_Window", "kernel_size stride before after dilation")):
+    "The settings along one dimension; `before` and `after` are the padding"
+    @property
+    def reach(self) -> int:
+        "Pixels from its first to its last, both included"
+        return self.dilation*(self.kernel_size - 1) + 1
+
+def windows(kernel_size: int | tuple, # as for a layer, like the next three
+            stride: int | tuple,
+            padding: int | tuple | str,
+            dilation: int | tuple,
+            n: int, # dimensions
+           ) -> list: # of `n` windows
+    "The settings for each dimension; 'same' and 'valid' become numbers"
+    given = ("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)
+    ks, ss, ds = (per_dim(name, value, n, 1) for name, value in given)
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise ValueError(f"padding={shown(padding)} is unknown: give 'same', 'valid' or a number")
+        if padding == "same" and set(ss) != {1}:
+            raise ValueError(f"padding='same' needs stride=1, not stride={shown(stride)}: "
+                             "give the padding as a number")
+        total = [d*(k - 1) if padding == "same" else 0 for k, d in zip(ks, ds)]
+        pads = [(t//2, t - t//2) for t in total]  # PyTorch puts the odd one behind
+    else: pads = [(p, p) for p in per_dim("padding", padding, n, 0)]
+    return [_Window(k, s, *p, d) for k, s, p, d in zip(ks, ss, pads, ds)]
+
+# %% ../nbs/39_checks.ipynb #11e1af0d
+def check_places(places: tuple, # of the window along each dimension: the output size; less than 1 if the window does not fit
+                 sizes: tuple, # of the input
+                 wins: list, # of `windows`, one for each dimension
+                 padding: int | tuple | str, # as it was given
+                 ceil_mode: bool, # as it was given
+                ) -> None:
+    "A `ValueError` unless the window has a place in each dimension"
+    for s, w, places_here in zip(sizes, wins, places):
+        if ceil_mode and (isinstance(padding, str) or w.after > w.kernel_size//2):
+            raise ValueError(f"padding={shown(padding)}: ceil_mode is for pooling, where padding is a number, "
+                             f"at most half of the kernel; give at most {w.kernel_size//2}")
+        if places_here < 1:
+            pad = w.before + w.after
+            raise ValueError(
+                f"kernel_size={w.kernel_size} with dilation={w.dilation} spans {w.reach} pixels, "
+                f"more than in_size={s} with padding ({s + pad}): give an input of at least "
+                f"{w.reach - pad}, padding of at least {-(-(w.reach - s)//2)}, "
+                "or a smaller kernel or dilation")
+
+def check_stamps(sizes: tuple, # of the output of a transposed convolution; less than 1 if the padding cuts off all of it
+                 wins: list, # of `windows`, one for each dimension
+                 extra: tuple, # output_padding
+                ) -> None:
+    "A `ValueError` unless the output has a pixel in each dimension, and fewer are added than lie between two stamps"
+    for size, w, e in zip(sizes, wins, extra):
+        if e >= max(w.stride, w.dilation):
+            raise ValueError(
+                f"output_padding={e} must be less than the stride ({w.stride}) or the dilation "
+                f"({w.dilation}): give at most {max(w.stride, w.dilation) - 1}")
+        if size < 1:
+            whole = size + 2*w.before
+            raise ValueError(f"padding={w.before} cuts {2*w.before} pixels off an output of {whole}, "
+                             f"nothing is left: give at most {(whole - 1)//2}")

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .checks import check_images, check_number, shown
-from .conv import out_size, per_dim, transposed_out_size, windows
+from .checks import check_images, check_number, per_dim, shown, windows
+from .conv import out_size, transposed_out_size
 from .evaluation import confusion_matrix
 
 # %% ../nbs/34_widgets.ipynb #e53f3000

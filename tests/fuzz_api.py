@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 import mnist_cnn
+from mnist_cnn.checks import windows
 from mnist_cnn.data import Augment, Batches, load_tensors
 from mnist_cnn.evaluation import confusion_matrix
 from mnist_cnn.exercises import Choice, Numbers, Trial
@@ -88,7 +89,8 @@ GOOD = {
     "checks.fits": dict(x=floats, weight=lambda: model().conv1.weight), "checks.is_optimizer": dict(opt=chosen(torch.optim.Adam)), "checks.made_optimizer": dict(opt=chosen(torch.optim.Adam), params=lambda: list(model().parameters()), lr=chosen(0.1)),
     "checks.check_tensor": dict(x=floats, name=chosen("maps"), wanted=chosen("N×H×W")), "checks.axes": dict(ax=chosen(None), width=chosen(3), height=chosen(2)), "checks.check_style": dict(color=chosen("red"), marker=chosen("o")),
     "checks.check_logits": dict(logits=probs, targets=y, model=model), "checks.check_images": dict(x=x), "checks.as_pixels": dict(x=x), "checks.check_targets": dict(y=y), "checks.check_probs": dict(probs=probs),
-    "conv.per_dim": dict(name=chosen("stride"), value=chosen(3), n=chosen(2), least=chosen(1)), "conv.windows": dict(kernel_size=chosen(3), stride=chosen(1), padding=chosen(0), dilation=chosen(1), n=chosen(2)),
+    "checks.per_dim": dict(name=chosen("stride"), value=chosen(3), n=chosen(2), least=chosen(1)), "checks.windows": dict(kernel_size=chosen(3), stride=chosen(1), padding=chosen(0), dilation=chosen(1), n=chosen(2)),
+    "checks.check_places": dict(places=chosen((26,)), sizes=chosen((28,)), wins=lambda: windows(3, 1, 0, 1, 1), padding=chosen(0), ceil_mode=chosen(False)), "checks.check_stamps": dict(sizes=chosen((28,)), wins=lambda: windows(2, 2, 0, 1, 1), extra=chosen((0,))),
     "conv.out_size": dict(in_size=chosen(28), kernel_size=chosen(3)), "conv.find_conv": dict(in_size=chosen(28), out_size=chosen(14)), "conv.transposed_out_size": dict(in_size=chosen(14), kernel_size=chosen(2)),
     "conv.receptive_field": dict(layers=lambda: [nn.Conv2d(1, 2, 3), (2, 2, 0, 1)]),
     "data.load_tensors": dict(train=chosen(False), root=lambda: held()[3]), "data.show_digits": dict(x=x), "data.Batches": dict(x=x, y=y), "data.to_tensor": dict(image=lambda: x()[0, 0].numpy()),
@@ -175,7 +177,7 @@ FIXED = set("self name what hint asks note example test_bs transform".split())  
 FUNCTIONS = set("f distort opt factor augment loss_fn network test".split())  # in which the package calls what it is given
 FLAGS = set("train shuffle drop_last ceil_mode transposed folded any_order pin_memory resume".split())  # true or false, as Python has it
 LOW = {"checks": set("x y value values model probs logits device dtype generator params pair batches opt ax color marker".split()), "checks.check_finite": {"model"}, "checks.made_optimizer": {"opt"}, "files": {"path", "root", "a", "image", "model", "state"},  # called by the package: only what comes from outside is odd
-       "conv.per_dim": {"value"}, "conv.windows": {"kernel_size", "stride", "padding", "dilation"}, "checks.as_pixels": set(), "files.write_tensors": {"path"}, "data.Augment.positions": {"generator"}}
+       "checks.windows": {"kernel_size", "stride", "padding", "dilation"}, "checks.as_pixels": set(), "files.write_tensors": {"path"}, "data.Augment.positions": {"generator"}}
 
 
 def number(rng):

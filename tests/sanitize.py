@@ -19,7 +19,7 @@ int main(void) {
     net *t = net_new(1, MAX_BS);
     if (!t) return 3;
     float *w = malloc(4 * at), *grad = malloc(4 * at), *mean = calloc(at, 4), *square = calloc(at, 4);
-    for (int i = 0; i < at; i++) w[i] = (float)((i * 7919) % 1000 - 500) / 5000;
+    for (int i = 0; i < at; i++) w[i] = (float)(i % 1000 * 7919 % 1000 - 500) / 5000;
     for (int n = 1; n <= MAX_BS; n += 1 + MAX_BS / 3) {
         float *x = malloc(4 * pixels * n), *out = malloc(4 * (size_t)n * sizes[N_LINEARS]);
         int64_t *y = malloc(8 * n);

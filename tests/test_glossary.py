@@ -10,7 +10,7 @@ BOOK = ['index', *(p.stem for p in sorted(NBS.glob('*.ipynb')) if re.match(r'0|1
 FORMS = {  # what else counts as a use of a term, besides its plural; everyday words that mean other things as well are left out
     'neural network': 'network|networks', 'training': 'train|trains|trained', 'training set': 'training digits',
     'test set': 'test digits', 'pretrained': 'pretrained network|pretrained weights',
-    'linear layer': 'fully connected|fully connected layer', 'equivariance': 'equivariant', 'convolution': 'convolutional',
+    'linear classifier': 'softmax regression', 'linear layer': 'fully connected|fully connected layer', 'equivariance': 'equivariant', 'convolution': 'convolutional',
     'kernel': 'filter|filters', 'groups': 'grouped convolution', 'depthwise convolution': 'depthwise', 'padding': 'padded',
     'dilation': 'dilated', 'pooling': 'pool|pools|pooled', 'max pooling': 'max pool|max pools',
     'average pooling': 'average pool|average pools', 'invariance': 'invariant', 'ReLU': 'rectified linear unit',
