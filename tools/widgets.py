@@ -35,7 +35,7 @@ def with_files(data, folder):
     "The data of a trainer or a playground, with the addresses of files in place of what a notebook has to hold; any other data as it is."
     if not data.startswith(('{"trainer":', '{"layers":')): return data
     given = json.loads(data)
-    if 'layers' in given:
+    if 'trainer' not in given:
         if 'reader' in given: given['reader_file'] = address(given.pop('reader').encode(), 'pictures.js', folder)
         return json.dumps(given, separators=(',', ':')).replace('<', '\\u003c')
     del given['parts']
