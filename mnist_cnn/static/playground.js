@@ -568,6 +568,7 @@ function start(root, given = null) {
 
   // a picture that is dropped, pasted or chosen: the digit that is found in it
   const reader = pictureReader(network), chooser = make('input', {type: 'file', accept: 'image/*', hidden: '', change: () => { if (chooser.files[0]) takePicture(chooser.files[0]); chooser.value = ''; }});
+  const byPicture = make('button', {class: 'mcp-link', type: 'button', title: 'A photograph or a scan; you can also drop or paste it here', click: () => chooser.click()}, 'read a picture…');
   const told = make('p', {class: 'mcp-note mcp-told', role: 'status'});
   async function takePicture(file) {
     stopOpening(); choose(null); strokes = []; drawn(); keep();
@@ -905,11 +906,10 @@ function start(root, given = null) {
   root.replaceChildren(...root.querySelectorAll('script[type="application/json"]'), make('div', {class: 'mcp', role: 'group', 'aria-label': 'Playground'}, live,
     make('div', {class: 'mcp-top'},
       make('div', {class: 'mcp-draw'}, make('div', {class: 'mcp-paper'}, field, hint),
-        make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line'),
-          reader ? make('button', {type: 'button', title: 'A photograph or a scan; you can also drop or paste it here', click: () => chooser.click()}, 'Read a picture…') : null, chooser), told),
+        make('p', {class: 'mcp-actions'}, make('button', {type: 'button', click: clear}, 'Clear'), make('button', {type: 'button', click: undo}, 'Undo a line')), told),
       make('div', {class: 'mcp-seen'}, input, under, doubt),
       make('div', {class: 'mcp-answer'}, verdict, make('div', {class: 'mcp-bars', style: `--names: ${(.6 * (1 + Math.max(...classes.map(c => c.length)))).toFixed(1)}em; --half: ${Math.ceil(classes.length / 2)}`, role: 'group', 'aria-label': 'The probability of each class'}, ...bars.map(b => b.button)))),
-    make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`), ...choices),
+    make('div', {class: 'mcp-digits', role: 'group', 'aria-label': `${kind}s`}, make('span', {class: 'mcp-note'}, `or take a ${kind.toLowerCase()}`, ...(reader ? [' or ', byPicture, chooser] : [])), ...choices),
     epochs, ...body));
   root.addEventListener('focusin', e => { e.target.dataset.lmSuppressShortcuts = 'true'; });  // JupyterLab is to take no key pressed here
   document.addEventListener('keydown', e => { if (e.key === 'Escape' && picked && !root.contains(e.target)) close(false); });
