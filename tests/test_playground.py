@@ -172,8 +172,7 @@ def read(root): return root.get_by_role('group', name='Answer').locator('strong'
 def logits(root): return json.loads(root.get_attribute('data-logits'))
 
 
-@everywhere
-@pytest.mark.parametrize('side, left, top', [(.8, .1, .1), (.3, .05, .65), (.15, .8, .05)])
+@pytest.mark.parametrize('tab, side, left, top', [('site', .8, .1, .1), ('site', .3, .05, .65), ('site', .15, .8, .05), ('lab', .3, .05, .65)], indirect=['tab'])
 def test_drawn_digits(tab, side, left, top):
     "Digits drawn in any place and size are read as themselves; on the front page, where the layers are folded."
     tab.show('index')

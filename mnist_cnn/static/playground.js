@@ -568,7 +568,7 @@ function start(root, given = null) {
 
   // a picture that is dropped, pasted or chosen: the digit that is found in it
   const reader = pictureReader(network), chooser = make('input', {type: 'file', accept: 'image/*', hidden: '', change: () => { if (chooser.files[0]) takePicture(chooser.files[0]); chooser.value = ''; }});
-  const byPicture = make('button', {class: 'mcp-link', type: 'button', title: 'A photograph or a scan; you can also drop or paste it here', click: () => chooser.click()}, 'read a picture…');
+  const byPicture = make('button', {class: 'mcp-choose', type: 'button', title: 'A photograph or a scan; you can also drop or paste it here', click: () => chooser.click()}, 'read a picture…');
   const told = make('p', {class: 'mcp-note mcp-told', role: 'status'});
   async function takePicture(file) {
     stopOpening(); choose(null); strokes = []; drawn(); keep();
