@@ -177,14 +177,16 @@ def test_answers(tab, page):
 def test_reading_order(tab):
     "The links at the foot lead through all pages, there and back."
     tab.goto('/index.html')
-    seen = []
-    for side in 'next', 'previous':
-        while (link := way(tab, side)).count():
-            seen.append(urlsplit(tab.url).path)
-            link.click()
-            tab.wait_for_load_state()
+    seen, back = [], {}
+    while (link := way(tab, 'next')).count():
+        seen.append(urlsplit(tab.url).path)
+        link.click()
+        tab.wait_for_load_state()
+        back[urlsplit(tab.url).path] = urlsplit(way(tab, 'previous').evaluate('a => a.href')).path
     there = [f'/{p}.html' for p in (*PAGES, *REFERENCE)]
-    assert seen == there[:-1] + there[:0:-1]
+    assert seen == there[:-1] and back == dict(zip(there[1:], there))
+    way(tab, 'previous').click()
+    tab.wait_for_url(f'**{there[-2]}')
     assert tab.faults == []
 
 
