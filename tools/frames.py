@@ -62,7 +62,7 @@ def renderers():
     "The processes of our own browser that run pages."
     found = []
     for p in Path('/proc').glob('[0-9]*'):
-        try: words, parent = (p/'cmdline').read_text().split('\0'), p
+        try: words, parent = (p/'cmdline').read_text(), p  # Chromium writes spaces between them
         except OSError: continue
         if '--type=renderer' not in words: continue
         while parent.name not in ('0', '1', str(os.getpid())):  # ours, not somebody else's
@@ -86,7 +86,9 @@ def measure(tab, address, slow, wait):
     "Train once, and what was seen meanwhile."
     tab.goto(address)
     slowing = Slow(renderers(), slow) if slow > 1 else None
-    if slowing: slowing.start()
+    if slowing:
+        if not slowing.pids: sys.exit('no process of the browser found that could be slowed')
+        slowing.start()
     try:
         tab.evaluate('() => { Object.assign(frames_, {on: true, began: performance.now()}); document.querySelector(".mct-train").click(); }')
         end = time.monotonic() + wait
