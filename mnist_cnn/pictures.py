@@ -88,15 +88,17 @@ def _on_ground(a, alpha):
 def _read(image):
     "A picture as an array H×W×1 or H×W×3 from 0 to 1, upright, on its ground, at most `SIDE` pixels along each side; and how many pixels make one of it"
     from PIL import Image
-    size = None
     if isinstance(image, (bytes, bytearray)): image = io.BytesIO(image)
     if isinstance(image, (str, os.PathLike)) or hasattr(image, "read") and hasattr(image, "seek") and not isinstance(image, Image.Image):
         with open_image(image) as opened:
             size, image = max(opened.size), _upright(opened)
             image.load()
-    elif isinstance(image, Image.Image): size, image = max(image.size), _upright(image)
-    a = _on_ground(*(_from_pil if isinstance(image, Image.Image) else _from_array)(image))
-    return a, (size or max(np.shape(image))) / max(a.shape[:2])
+            a = _on_ground(*_from_pil(image))
+    elif isinstance(image, Image.Image): size, a = max(image.size), _on_ground(*_from_pil(_upright(image)))
+    else:
+        a = _on_ground(*_from_array(image))
+        size = max(np.shape(image))
+    return a, size / max(a.shape[:2])
 
 # %% ../nbs/32b_pictures.ipynb #5d9fde89
 def _gray(a):

@@ -158,6 +158,7 @@ def main():
     p.add_argument("--share", type=float, default=1, help="fraction of all mutations to try, 0 to 1 (default: 1)")
     p.add_argument("--seed", type=int, default=0, help="for another fraction (default: 0)")
     a = p.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits an ignored one
     counts, faults = mutate(a.share, a.seed, lambda text: print(text, file=sys.stderr, flush=True))
     for what, n in sorted(counts.items()): print(f"{what:14} {n:9,}")
     for f in faults: print(f)

@@ -114,6 +114,14 @@ def test_what_a_picture_may_be(image):
     assert coarse or (prepare_image(image).int() - prepare_image(SEVEN).int()).abs().max() <= 12
 
 
+@pytest.mark.parametrize("number", [4691, 12391])
+def test_damaged_pictures_that_pillow_opens(number, tmp_path):
+    "A TIFF with NaN among its pixels, and a PNG whose palette is missing: found by tests/fuzz.py among 20,000"
+    import fuzz
+    what, fault = fuzz.one(number, 0, tmp_path)
+    assert what == "image refused" and fault is None
+
+
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_exif_turns_paths_and_pictures_alike(turn, tmp_path):
     from mnist_cnn.pictures import _TURNS
