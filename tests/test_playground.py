@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import open_widgets
+from conftest import open_widgets, wait_until
 from hand import drawings, from_page, hard
 from mnist_cnn.data import load_tensors, prepare_image
 from mnist_cnn.model import SimpleCNN
@@ -307,12 +307,13 @@ def test_opening_digit(chromium, address):
     "At first a digit draws itself, and what is drawn is what is read; the reader's first line takes its place; an empty field has no answer."
     context = chromium.new_context(base_url=address, viewport={'width': 1200, 'height': 900})
     tab = context.new_page()
+    tab.add_init_script("""window.lengths_ = new Set(); new MutationObserver(() => { for (const p of document.querySelectorAll('.mcp-field path')) lengths_.add(p.getAttribute('d').length); })
+        .observe(document, {subtree: true, childList: true, attributes: true});""")
     tab.goto('/index.html', wait_until='networkidle')
-    root, lengths = widget(tab), set()
-    for _ in range(40):
-        lengths.add(len(ink(root).get_attribute('d')))
-        tab.wait_for_timeout(60)
-    assert len(lengths) > 3 and read(root) == '3'
+    root = widget(tab)
+    wait_until(tab, 'lengths_.size > 3')
+    tab.wait_for_timeout(1500)  # until it is whole
+    assert read(root) == '3'
     draw(tab, root, STROKES[7], .8, .1, .1)
     assert ink(root).count() == len(STROKES[7]) and read(root) == '7'
     root.get_by_role('button', name='Clear').click()
