@@ -4,7 +4,6 @@ import base64, os, re, shutil, subprocess
 import numpy as np
 import pasted
 import pytest
-from PIL import Image
 
 from mnist_cnn.data import load_tensors, prepare_image
 from mnist_cnn.playground import playground

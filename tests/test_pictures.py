@@ -274,7 +274,7 @@ def test_strangeness_is_as_good_as_a_comparison_with_all_digits():
 def test_strangeness():
     "1 for an empty image, whatever the brightness of another; digits are below the limit, most of what is none above it"
     assert torch.equal(strangeness(torch.zeros(1, 1, 28, 28)), torch.ones(1).double())
-    torch.testing.assert_close(strangeness(X[:50] // 2 * 2), strangeness((X[:50] // 2)))
+    torch.testing.assert_close(strangeness(X[:50] // 2 * 2), strangeness(X[:50] // 2))
     assert (strangeness(X[:2000]) > STRANGE).double().mean() < 0.02
     for kind, images in others().items(): assert (strangeness(images) > STRANGE).double().mean() > 0.5, kind
 
