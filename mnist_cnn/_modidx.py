@@ -721,6 +721,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'mnist_cnn.widgets._explorer': ('widgets.html#_explorer', 'mnist_cnn/widgets.py'),
                                    'mnist_cnn.widgets._grid': ('widgets.html#_grid', 'mnist_cnn/widgets.py'),
                                    'mnist_cnn.widgets._grids': ('widgets.html#_grids', 'mnist_cnn/widgets.py'),
+                                   'mnist_cnn.widgets._light': ('widgets.html#_light', 'mnist_cnn/widgets.py'),
                                    'mnist_cnn.widgets._moving': ('widgets.html#_moving', 'mnist_cnn/widgets.py'),
                                    'mnist_cnn.widgets._one': ('widgets.html#_one', 'mnist_cnn/widgets.py'),
                                    'mnist_cnn.widgets._picture': ('widgets.html#_picture', 'mnist_cnn/widgets.py'),

@@ -347,7 +347,8 @@ def _read_picture(path, args, model):
     import torch
     found = find_digits(path) if args.all else [one_digit(path)]
     probs = evaluation.predict(model, images := torch.stack([f.image for f in found]))
-    classes, far = _class_names(args.labels, probs.shape[1]), [not args.weights and s > STRANGE for s in strangeness(images)]  # other weights may be of other digits
+    classes = _class_names(args.labels, probs.shape[1])
+    far = [False] * len(found) if args.weights else strangeness(images) > STRANGE  # other weights may be of other digits
     answers = [f"{classes[p.argmax()]} ({p.max():.1%}){'; it resembles no digit of MNIST' if strange else ''}" for p, strange in zip(probs, far)]
     for f, answer in zip(found, answers): print(f"{path}: {f'at {f.box}: ' if args.all else ''}{answer}", flush=True)
     if args.show: _save_figure(show_found(path, answers), args.show if len(args.images) == 1 else args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}"))
@@ -528,8 +529,8 @@ def bench(args: argparse.Namespace, # of `make_parser`
     beside = args.out.with_suffix(".md")
     if beside == args.out: raise ValueError(f"{args.out}: is the name of the table; give one such as {args.out.with_suffix('.json')}.")
     for path in (args.out, beside): check_writable(path, "bench.json")
-    where = [] if args.device.type == "cpu" else [args.device]
-    found = (speed.bench_on if where else speed.bench)(*where, args.n, args.rounds, say=lambda text: print(text, file=sys.stderr, flush=True))
+    def say(text): print(text, file=sys.stderr, flush=True)
+    found = speed.bench(args.n, args.rounds, say=say) if args.device.type == "cpu" else speed.bench_on(args.device, args.n, args.rounds, say=say)
     _write(args.out, json.dumps(found, indent=1))
     _write(beside, speed.bench_table(found))
     print(speed.bench_table(found))

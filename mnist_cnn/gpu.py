@@ -217,7 +217,7 @@ class GPUKernels:
         self.n_weights, self.each = self.at[1] + c * (hid + 1), triton.cdiv(bs, 32)
         self.n_parts, self.n_losses, self.n_sums = triton.cdiv(bs, self.each), triton.cdiv(bs, 16), triton.cdiv(f, 64)
         def new(*shape, dtype=torch.float32): return torch.zeros(shape, device=device, dtype=dtype)
-        pooled = [(bs, co * ((h + 2*p - k + 1) // 2) * ((w + 2*p - k + 1) // 2)) for ci, co, k, p, h, w in convs]
+        pooled = [(bs, size["CO"] * size["H2"] * size["W2"]) for size in map(self._conv, range(len(convs)))]
         self.out, self.d_out, self.place = [new(*s) for s in pooled], [new(*s) for s in pooled], [new(*s, dtype=torch.int8) for s in pooled]
         self.part, self.hidden, self.d_hidden, self.d_logits = new(self.n_sums, bs, hid), new(bs, hid), new(bs, hid), new(bs, c)
         self.parts, self.losses, self.loss, self.counted = new(self.n_parts, self.n_conv), new(self.n_losses), new(), new()

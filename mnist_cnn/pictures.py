@@ -94,7 +94,9 @@ def _read(image):
             size, image = max(opened.size), _upright(opened)
             image.load()
             a = _on_ground(*_from_pil(image))
-    elif isinstance(image, Image.Image): size, a = max(image.size), _on_ground(*_from_pil(_upright(image)))
+    elif isinstance(image, Image.Image):
+        try: size, a = max(image.size), _on_ground(*_from_pil(_upright(image)))
+        except Exception as e: raise ValueError(f"the image cannot be read ({str(e) or type(e).__name__}).") from None  # a damaged file, opened but not yet read
     else:
         a = _on_ground(*_from_array(image))
         size = max(np.shape(image))

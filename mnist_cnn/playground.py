@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from .checks import chain, check_model, check_number
-from .widgets import Widget, inlined
+from .widgets import Widget, _light, inlined
 from .data import load_tensors
 from .files import check_state
 from .model import SimpleCNN
@@ -178,14 +178,14 @@ def _twin(model):
 def _states(twin, epochs):
     "The layers of `twin`, the lengths of their arrays, and the numbers of each epoch; the last one stays in `twin`"
     if not isinstance(epochs, (list, tuple)) or not epochs or not all(isinstance(e, (list, tuple)) and len(e) in (2, 3) for e in epochs):
-        raise ValueError(f"epochs is {epochs!r:.50}; expected a list of pairs (state_dict, accuracy), first to last.")
+        raise ValueError(f"epochs is {epochs!r:.50}; expected a list of pairs (state_dict, accuracy), or triples with a name, first to last.")
     states = []
     for i, (state, score, *name) in enumerate(epochs):
         check_state(state, twin, f"epoch {i}")
         twin.load_state_dict(state)
         layers, arrays = _export(twin)
         if score is not None: score = float(check_number(f"the accuracy of epoch {i}", score, 0, 1))
-        states.append({"label": str(*name or [i]), "accuracy": score, **_encode(arrays, 3 if i == len(epochs) - 1 else 2)})
+        states.append({"label": str(name[0] if name else i), "accuracy": score, **_encode(arrays, 3 if i == len(epochs) - 1 else 2)})
     return layers, [len(a) for a in arrays], states
 
 def _class_names(classes, n):
@@ -212,7 +212,7 @@ def playground(model: nn.Module | None = None, # trained: an `nn.Sequential` of 
     digits = _digits()
     data = {"layers": layers, "lengths": lengths, "states": states, "classes": classes, "mean": mean, "std": std, "folded": bool(folded), "typical": typical,
             "digits": [{"label": c, "pixels": base64.b64encode(d.numpy().tobytes()).decode()} for c, d in digits]}
-    data["reader"] = inlined("pictures.js").removeprefix("<script>").removesuffix("</script>")  # for a worker; on the site a file of its own
+    data["reader"] = _light("pictures.js")  # for a worker; on the site a file of its own
     data = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return Widget(f'<div class="mnist-cnn-playground"{"" if folded else " data-whole"}>{_still(twin, digits[0][1], classes)}<script type="application/json">{data}</script></div>'
                   f'{inlined("playground.css")}{inlined("playground.js")}')

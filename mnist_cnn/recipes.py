@@ -61,7 +61,7 @@ class Average:
         self.settings = {"average": keep}
 
     def before_fit(self, loop: Loop) -> None:
-        "Begin with the weights as they are"
+        "Make room for the mean, which begins with the first step's weights"
         self.model = AveragedModel(loop.model, multi_avg_fn=get_ema_multi_avg_fn(self.keep), use_buffers=True)
         loop.measured = self.model.module
 

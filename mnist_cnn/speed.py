@@ -415,10 +415,11 @@ def bench_on(device: torch.device, # a GPU; on a processor, only what it can do
              say: Callable = print): # is told what is being done
     "`bench` for a GPU"
     say("steps of the classic run, in several ways …")
-    ways, left_out = step_ways(device)
+    n_steps = 200
+    ways, left_out = step_ways(device, n_steps)
     found: dict = {"date": time.strftime("%Y-%m-%d"), "made_with": hardware(device), "n": n, "rounds": rounds, "left_out": left_out, "torch_compile_seconds": "not measured",
                    "included": _included | {"classic": "SimpleCNN, 5 epochs in batches of 16: accuracy on both sets before, on the training set after each epoch, on both after. The digits lie on the GPU."}}
-    found["step"] = {name: [t / 200 for t in times] for name, times in compare(ways, max(5, rounds)).times.items()}
+    found["step"] = {name: [t / n_steps for t in times] for name, times in compare(ways, max(5, rounds)).times.items()}
     say("the speed run, and the published recipe …")
     data = [tuple(t.to(device) for t in load_tensors(train=part)) for part in (True, False)]
     runs: dict = {"published": published_run, "speedrun": partial(one_run, recipe=GPU_RECIPE)}

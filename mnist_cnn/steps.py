@@ -153,7 +153,7 @@ def beside(model: torch.nn.Module, # any `nn.Module`
            x: torch.Tensor, # wherever it is
           ) -> torch.Tensor:
     "`x` on the model's device; where it is, if the model has neither weights nor buffers"
-    held = next((t for t in (*check_model(model, data=True).parameters(), *model.buffers())), None)
+    held = next(iter((*check_model(model, data=True).parameters(), *model.buffers())), None)
     return x if held is None else check_tensor(x, "x", "a tensor").to(held.device)
 
 @contextmanager

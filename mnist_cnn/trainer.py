@@ -19,7 +19,7 @@ from .checks import as_pixels, check_images, check_number, check_targets, shown
 from .data import load_tensors
 from .model import SimpleCNN
 from .playground import _export
-from .widgets import Widget, _strip, inlined
+from .widgets import Widget, _strip, inlined, _light
 
 # %% ../nbs/35_trainer.ipynb #276fbc83
 def page_digits(n: int = 10_000, # training digits, the first of the training set
@@ -78,7 +78,7 @@ class Shift:
 def _wasm(): return files("mnist_cnn").joinpath("native", "SimpleCNN.wasm").read_bytes()
 
 @cache
-def _engine(): return inlined("trainer_engine.js").removeprefix("<script>").removesuffix("</script>")
+def _engine(): return _light("trainer_engine.js")
 
 def page_files() -> dict[str, bytes]: # name: content
     "What a website keeps in files beside its pages, for all trainers on them"

@@ -221,12 +221,13 @@ class Widget(str):
 
 def _static(name): return files("mnist_cnn").joinpath("static", name)
 
+def _light(name): return re.sub(r"^ +|^ *//.*\n", "", _static(name).read_text(encoding="utf-8"), flags=re.M)
+
 def inlined(name: str, # of a style or a script in mnist_cnn/static, such as 'playground.js'
            ) -> str: # a tag
     "A style or script as a page holds it, without indents and lines of comment"
     tag = {"css": "style", "js": "script"}[name.rpartition(".")[2]]
-    text = re.sub(r"^ +|^ *//.*\n", "", _static(name).read_text(encoding="utf-8"), flags=re.M)
-    return f"<{tag}>{text}</{tag}>"
+    return f"<{tag}>{_light(name)}</{tag}>"
 
 def _still(size, out, wins, transposed):
     "The first place of the window, for viewers without scripts"

@@ -1,4 +1,4 @@
-"""Compile the Triton kernels for an H100 on a machine without a GPU: Triton needs the chip's number only. `python tests/compile_gpu.py` prints what each takes of registers and shared memory."""
+"""Compile the Triton kernels for an H100 on a machine without a GPU: Triton needs the chip's number only. `python tests/compile_gpu.py` prints the shared memory that each takes."""
 import inspect, sys
 from pathlib import Path
 
@@ -31,8 +31,7 @@ def compiled(kernel, args, constants):
     signature = {n: KINDS[a.dtype if isinstance(a, torch.Tensor) else type(a)] for n, a in zip(names, args)} | dict.fromkeys(constants, "constexpr")
     source = ASTSource(fn=kernel, signature={n: signature[n] for n in names}, constexprs={(names.index(k),): v for k, v in constants.items()})
     binary = triton.compile(source, target=GPUTarget("cuda", 90, 32))
-    name = kernel.fn.__name__
-    made.setdefault(name, []).append(binary.metadata.shared)
+    made.setdefault(kernel.fn.__name__, []).append(binary.metadata.shared)
 
 
 if __name__ == "__main__":

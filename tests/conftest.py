@@ -1,5 +1,5 @@
 "Fixtures shared by the tests: the built site, served, and a browser to look at it with."
-import json, os, re, signal, socket, subprocess, sys, threading, time, urllib.request
+import json, os, re, shutil, signal, socket, subprocess, sys, threading, time, urllib.request
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for `tools`
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits an ignored one, and so would its children
 if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS', '1')  # tests run side by side: a thread each
+
+LONG = bool(os.environ.get('LONG'))  # `LONG=1 pytest`: everything everywhere, where else a part stands for the whole
 
 # the files that take longest come first, so that the processes that share them end together
 LONGEST = 'trainer', 'everyone', 'playground', 'speed', 'site', 'explore', 'fuzz_api', 'pictures', 'distributed', 'faults', 'package', 'exercises', 'tools', 'cli', 'resume', 'stumbles'
@@ -21,6 +23,12 @@ def pytest_collection_modifyitems(items):
 
 def pytest_addoption(parser):
     parser.addoption('--site', type=Path, help='a built site to test, such as one that Quarto made; without it one is built')
+
+
+def node():
+    "The command; without it a test is skipped, except where CI is set: there it must be."
+    if not shutil.which('node'): pytest.fail('no node: install nodejs') if os.environ.get('CI') else pytest.skip('no node: install nodejs')
+    return 'node'
 
 
 @pytest.fixture(scope='session')

@@ -1,6 +1,6 @@
 """Drawings as hands make them, as lines of points in a unit square: digits in several ways of writing, and what is no digit.
 
-None of them trains anything (those of seed 1 helped to choose how the page measures what is unlike a digit); the notebook "The playground" says how the page's network reads them.
+None of them trains anything (those of seed 1 helped to choose how the page measures what is unlike a digit, and one setting of the network for pens, `middle`); the notebook "The playground" says how the page's network reads them.
 """
 import json, math, subprocess
 from importlib.resources import files
@@ -63,7 +63,7 @@ def seven(u, bar=None):
 
 def eight(u, upper=None):
     r = .5*(u(.35, .52) if upper is None else upper)  # the upper loop's height, as a fraction
-    s, wide, small = .5 - r, u(.24, .36), 0
+    s, wide = .5 - r, u(.24, .36)
     small = wide*(r/s)**.8
     if u(0, 1) < .35: return [arc(.5, r, small, r, 90, 450, 26), arc(.5, 2*r + s, wide, s, -90, 270, 30)]
     return [path(arc(.5, r, small, r, -50, -270, 18), arc(.5, 2*r + s, wide, s, -90, 270, 30), arc(.5, r, small, r, 90, -60, 14))]

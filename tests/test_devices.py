@@ -11,7 +11,7 @@ def python(*args): return subprocess.run([sys.executable, *args], capture_output
 def test_every_function_moves_what_it_is_given():
     done = python("tests/devices.py")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split()[-4]) > 100, done.stdout  # functions
+    assert int(done.stdout.split()[-4]) >= 80, done.stdout  # functions that are given something to move
 
 
 def test_the_pretended_device_refuses_two_places():

@@ -1,12 +1,12 @@
 "The explorer of convolutions: its script against Python and PyTorch, and its use on the built site by a person."
-import json, os, random, re, shutil, subprocess
+import json, os, random, re, subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest, torch
 import torch.nn.functional as F
 
-from conftest import open_widgets, wait_until
+from conftest import node, open_widgets, wait_until
 from mnist_cnn.conv import find_conv, out_size, transposed_out_size
 from mnist_cnn.widgets import _most, explore_conv, inlined
 from mnist_cnn.data import load_tensors
@@ -95,7 +95,6 @@ def joined(rng):
     return dict(settings=s, at=at, seen=seen[0].nonzero().tolist(), fed=fed[0].nonzero().tolist())
 
 
-@pytest.mark.skipif(not shutil.which('node') and not os.environ.get('CI'), reason='no node')
 def test_script_in_node(tmp_path):
     rng = random.Random(42)
     image = load_tensors()[0][0, 0]
@@ -114,7 +113,7 @@ def test_script_in_node(tmp_path):
     cases = dict(limits=_most, sizes=sizes, values=values, joined=[joined(rng) for _ in range(100)], found=found,
                  image=dict(size=[28, 28], bytes=image.flatten().tolist()))
     (tmp_path/'cases.json').write_text(json.dumps(cases))
-    done = subprocess.run(['node', '--test', 'tests/js/explore_conv.test.mjs'], cwd=ROOT, capture_output=True, text=True,
+    done = subprocess.run([node(), '--test', 'tests/js/explore_conv.test.mjs'], cwd=ROOT, capture_output=True, text=True,
                           env={**os.environ, 'EXPLORE_CASES': str(tmp_path/'cases.json')})
     assert done.returncode == 0, done.stdout[-4000:]
     assert '# skipped 0' in done.stdout

@@ -2,7 +2,7 @@
 
 tools/gpu.py measures the rest on a machine that has one.
 """
-import os, random, subprocess, sys, warnings
+import ast, os, random, subprocess, sys, warnings
 from pathlib import Path
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before the first import of Triton
@@ -164,7 +164,8 @@ def test_settings_are_left_as_they_were():
 
 # Triton's kernels
 
-gpu = pytest.importorskip("mnist_cnn.gpu")
+from mnist_cnn import gpu
+
 needs_triton = pytest.mark.skipif(gpu.triton is None or torch.cuda.is_available(), reason="needs Triton's interpreter")
 
 
@@ -291,5 +292,4 @@ def test_the_kernels_compile_for_a_gpu():
     lines = done.stdout.splitlines()
     assert len(lines) == 2 and all("9 launches" in line for line in lines)
     for line in lines:
-        import ast
-        assert max(max(v) for v in ast.literal_eval(line.split("launches: ")[1]).values()) < 101_376
+        assert max(max(v) for v in ast.literal_eval(line.split("launches: ")[1]).values()) < 99 * 1024  # what the smaller cards of today have; an H100 has 227

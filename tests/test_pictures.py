@@ -1,5 +1,5 @@
 "Digits from the world: files as people send them, and a generator of kinds."
-import io, sys, time, warnings
+import io, sys, tempfile, time, warnings
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +112,19 @@ def test_what_a_picture_may_be(image):
     assert read(image)[0] == 7
     coarse = isinstance(image, bytes) or getattr(image, "mode", "") in ("P", "1") or getattr(image, "dtype", "") == np.dtype(bool)  # few colors
     assert coarse or (prepare_image(image).int() - prepare_image(SEVEN).int()).abs().max() <= 12
+
+
+def test_groups_hold_every_kind():
+    assert sorted(k for names in pictures.GROUPS.values() for k in names.split()) == sorted(pictures.KINDS)
+
+
+def test_a_picture_that_is_opened_but_damaged():
+    "A PIL image is read late: what Pillow says then is an error of ours, too"
+    import fuzz
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fuzz.one(12391, 0, Path(folder))
+        with Image.open(Path(folder)/"12391.png") as opened, pytest.raises(ValueError, match="the image cannot be read"): prepare_image(opened)
 
 
 @pytest.mark.parametrize("number", [4691, 12391])

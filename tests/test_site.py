@@ -98,7 +98,10 @@ def judge_pictures(tab, page):
 def test_figures_have_no_ground(site, page):
     "Figures stand on the page's own ground, so that they follow light and dark: their corners are transparent."
     from PIL import Image
-    for file in (site/f'{page}_files').glob('*.png'):
+    drawn = any('image/png' in o.get('data', {}) for c in PAGES[page] for o in c.get('outputs', []))
+    files = list((site/f'{page}_files').rglob('*.png'))
+    assert bool(files) == drawn
+    for file in files:
         image = Image.open(file).convert('RGBA')
         w, h = image.size
         corners = {image.getpixel(at) for at in ((0, 0), (w - 1, 0), (0, h - 1), (w - 1, h - 1))}

@@ -76,7 +76,7 @@ def copy_notebooks(out):
 
 
 def light(picture, n_colors=64):
-    "A PNG with a palette, a third of its size and alike to the eye, also where it is transparent; the picture as it is where that does not help, or it is no PNG."
+    "A PNG with a palette, a good deal smaller and alike to the eye, also where it is transparent; the picture as it is where that does not help, or it is no PNG."
     from PIL import Image
     image = Image.open(io.BytesIO(picture))
     if image.format != 'PNG' or image.mode == 'P': return picture

@@ -1,5 +1,5 @@
 """Measure the remedies of the chapter on generalization: `python tools/remedies.py` trains each of them with three seeds, by the definitions that
-stand in the notebook, and writes results/remedies.json. The test set is not used. It takes about five minutes of one core.
+stand in the notebook, and writes results/remedies.json. The test set is not used. It takes about five minutes on one core.
 """
 import json, sys
 from datetime import date
@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__: sys.path[0] = str(ROOT)
+
+import torch
 
 from mnist_cnn import recipes
 from mnist_cnn.files import atomic_write
@@ -18,12 +20,13 @@ CELLS, SEEDS = ('08705155', 'd5179c18', '89dca91a'), range(3)  # imports; digits
 def defined():
     "What these cells of the notebook define"
     cells = {c['id']: ''.join(c['source']) for c in json.loads((ROOT/'nbs/07_generalization.ipynb').read_text(encoding='utf-8'))['cells']}
-    names = dict(vars(recipes))
+    names = dict(vars(recipes))  # what the notebook's exported cells define
     for i in CELLS: exec(cells[i], names)
     return names
 
 
 def main():
+    torch.set_num_threads(1)
     names, found = defined(), {}
     for way, settings in names['ways'].items():
         runs = [names['remedied'](seed, **settings) for seed in SEEDS]

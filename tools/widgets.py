@@ -39,7 +39,6 @@ def with_files(data, folder):
         if 'reader' in given: given['reader_file'] = address(given.pop('reader').encode(), 'pictures.js', folder)
         return json.dumps(given, separators=(',', ':')).replace('<', '\\u003c')
     del given['parts']
-    folder.mkdir(exist_ok=True)
     given['files'] = {kind: kept(name, folder) for kind, name in (('engine', 'trainer_engine.js'), ('wasm', 'SimpleCNN.wasm'), ('digits', 'digits.bin'))}
     return json.dumps(given, separators=(',', ':')).replace('<', '\\u003c')
 
@@ -52,12 +51,12 @@ def trainer_files():
 
 
 def kept(name, folder):
-    "Write one of these files into the folder, its name made by its content, so that browsers keep no old one; returns its address."
+    "Write one of these files into the folder, as `address` does."
     return address(trainer_files()[name], name, folder)
 
 
 def address(content, name, folder):
-    "Write bytes into the folder, as `kept` does."
+    "Write bytes into the folder, their name made by their content, so that browsers keep no old ones; returns the address."
     folder.mkdir(exist_ok=True)
     stem, _, end = name.partition('.')
     file = folder/f'{stem}-{md5(content).hexdigest()[:8]}.{end}'

@@ -346,13 +346,13 @@ function vectors(packed, n = 196) {
 }
 
 // How far an image is from the nearest of them, as `mnist_cnn.uncertainty.strangeness`: 1 minus the cosine of the angle between their directions.
-function unlikeness(pixels, typical) {
+function strangeness(pixels, typical) {
   const own = directions(pixels);
   return 1 - Math.max(...typical.map(v => v.reduce((sum, a, i) => sum + a * own[i], 0)));
 }
 
 if (typeof document === 'undefined') {
-  module.exports = {directions, vectors, unlikeness, rasterise, withoutSpecks, prepare, held, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
+  module.exports = {directions, vectors, strangeness, rasterise, withoutSpecks, prepare, held, resize, box, bicubic, decode, forward, probabilities, behind, trace, bytes};
   return;
 }
 
@@ -853,7 +853,7 @@ function start(root, given = null) {
     });
     verdict.replaceChildren(make('strong', {}, empty ? '–' : classes[best]), empty ? ' nothing is drawn' : ` ${percent(p[best])}`,
       ...(warm === null || empty ? [] : [make('small', {}, ` read in ${warm.toFixed(1)} ms`)]));
-    unlike = typical && !empty ? unlikeness(pixels, typical) : 0;
+    unlike = typical && !empty ? strangeness(pixels, typical) : 0;
     root.dataset.unlike = unlike.toFixed(4);
     doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest. Of 100 digits, 99 are within ${number(network.typical.limit, 2)}.` : '';
     doubt.hidden = !(under.hidden = strange());

@@ -128,8 +128,8 @@ test('how unlike a typical digit an image is, as Python finds it', () => {
   assert.equal(typical.length, 200);
   assert.ok(limit > 0 && limit < 1);
   python.unlike.images.forEach((image, i) => {
-    const found = p.unlikeness(p.bytes(image), typical);
+    const found = p.strangeness(p.bytes(image), typical);
     assert.ok(Math.abs(found - python.unlike.found[i]) < 1e-6, `image ${i}: ${found}, not ${python.unlike.found[i]}`);
   });
-  assert.equal(p.unlikeness(new Uint8Array(784), typical), 1);
+  assert.equal(p.strangeness(new Uint8Array(784), typical), 1);
 });

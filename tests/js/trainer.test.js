@@ -80,7 +80,7 @@ const preset = (name, seed) => page.PRESETS[name].runs.map(r => {
   for (measuring.point(); !run.done;) { run.step(); measuring.point(); }
   return {points: run.points, last: run.points[run.points.length - 1]};
 });
-for (const seed of process.env.TRAINER_SEEDS?.split(',').map(Number) ?? [42]) {
+for (const seed of process.env.LONG ? [42, 7] : [42]) {
   test(`overfit, seed ${seed}: all training digits right, the held-out loss falls and rises again`, () => {
     const [{points, last}] = preset('overfit', seed), least = Math.min(...points.map(p => p.loss));
     assert.ok(last.train === 1 && last.all < 0.92 && last.loss > 1.2 * least && points[0].loss > 1.2 * least, JSON.stringify([last, least]));
