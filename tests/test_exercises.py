@@ -4,7 +4,7 @@ import html, json, random, re
 import pytest
 
 from mnist_cnn.exercises import Choice, Numbers, Verdict, _look, _page
-from test_site import PAGES
+from pages import PAGES
 
 
 def asked(cells):

@@ -1,19 +1,16 @@
 "The built website in a browser: everything works, at every width, and nothing comes from another host."
-import html, importlib.util, json, re
+import html, importlib.util, re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from conftest import wait_until
+from pages import PAGES, REFERENCE, watched
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = sorted(ROOT.glob('nbs/[!_]*.ipynb'), key=lambda p: (p.stem != 'index', p.name))
-PAGES = {re.sub(r'^\d+[a-z]*_', '', p.stem): json.loads(p.read_text(encoding='utf-8'))['cells'] for p in NOTEBOOKS}
-REFERENCE = [f'reference_{p.stem}' for p in sorted(ROOT.glob('mnist_cnn/[!_]*.py'))]
 POLICY = {'default-src': "'self'", 'script-src': "'self' 'wasm-unsafe-eval'", 'style-src': "'self' 'unsafe-inline'", 'img-src': "'self' data:"}
 STRICTER = {'object-src': "'none'", 'base-uri': "'self'"}  # than what the others would allow
-PICTURES = {'image/png', 'image/jpeg', 'image/svg+xml'}
 
 
 def documented():
@@ -28,18 +25,9 @@ def documented():
 def tab(chromium, address):
     "Opens a page of the site; what goes wrong while it is open is in `tab.faults`."
     context = chromium.new_context(base_url=address, color_scheme='light')
-    tab = context.new_page()
-    tab.faults = []
-    tab.on('console', lambda m: tab.faults.append(m.text) if m.type in ('error', 'warning') else None)
-    tab.on('pageerror', lambda e: tab.faults.append(str(e)))
-    tab.on('response', lambda r: tab.faults.append(f'{r.status} {r.url}') if r.status >= 400 else None)
-    tab.on('request', lambda r: tab.faults.append(f'another host: {r.url}')
-           if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(address) else None)
+    tab = watched(context.new_page(), address)
     yield tab
     context.close()
-
-
-def texts(cells, kind): return [''.join(c['source']) for c in cells if c['cell_type'] == kind]
 
 
 # The parts of the frame, by role and name, as any renderer has them.
@@ -52,71 +40,12 @@ def results(tab): return tab.get_by_role('search').get_by_role('link')
 def colour(tab): return tab.evaluate('getComputedStyle(document.body).backgroundColor')
 
 
-def load_pictures(tab):
-    "Load the pictures that wait for the reader to come near."
-    tab.evaluate('document.querySelectorAll("img").forEach(i => i.loading = "eager")')
-    wait_until(tab, '[...document.images].every(i => i.complete)')
-
-
 def tab_to(tab, element):
     "Reach an element with the Tab key, as a person without a mouse does."
     for _ in range(200):
         tab.keyboard.press('Tab')
         if element.evaluate('e => e === document.activeElement'): return
     pytest.fail(f'{element} cannot be reached with the Tab key')
-
-
-@pytest.mark.parametrize('page', PAGES)
-def test_page(tab, page):
-    "A page loads whole, from this host alone, and does not scroll sideways."
-    response = tab.goto(f'/{page}.html')
-    load_pictures(tab)
-    assert response.status == 200
-    for width in 320, 1200:
-        tab.set_viewport_size({'width': width, 'height': 800})
-        tab.wait_for_timeout(100)  # for what fits itself to the width
-        wide = tab.evaluate('document.scrollingElement.scrollWidth')
-        assert wide <= width, f'{wide} px of content in {width}'
-    assert tab.faults == []
-    assert tab.locator('h1').count() == 1
-    said = tab.evaluate('[...document.querySelectorAll("main p, main li, main td")].map(e => e.textContent).join("\\n")')
-    assert not re.findall(r'\]\([\w./#]+\)', said), 'a link has stayed Markdown'
-    judge_pictures(tab, page)
-
-
-def judge_pictures(tab, page):
-    "Every picture shows and says in words what it shows; captions stand where a cell asks for one."
-    images = tab.evaluate('[...document.querySelectorAll("main img")].map(i => [i.alt.trim() !== "", i.complete && i.naturalWidth > 0, i.outerHTML.slice(0, 200)])')
-    assert not [html for said, shown, html in images if not (said and shown)]
-    asked = [c for c in PAGES[page] if c['cell_type'] == 'code' and re.search(r'^#\| *fig-cap', ''.join(c['source']), re.M)
-             and not re.search(r'^#\| *hide\b', ''.join(c['source']), re.M)
-             and any(PICTURES & o.get('data', {}).keys() for o in c['outputs'])]
-    assert tab.locator('figcaption').count() >= len(asked)
-
-
-@pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any('image/png' in o.get('data', {}) for c in cells for o in c.get('outputs', []))])
-def test_figures_have_no_ground(site, page):
-    "Figures stand on the page's own ground, so that they follow light and dark: their corners are transparent."
-    from PIL import Image
-    drawn = any('image/png' in o.get('data', {}) for c in PAGES[page] for o in c.get('outputs', []))
-    files = list((site/f'{page}_files').rglob('*.png'))
-    assert bool(files) == drawn
-    for file in files:
-        image = Image.open(file).convert('RGBA')
-        w, h = image.size
-        corners = {image.getpixel(at) for at in ((0, 0), (w - 1, 0), (0, h - 1), (w - 1, h - 1))}
-        assert all(c[3] == 0 for c in corners), f'{file.name}: {corners}'
-
-
-@pytest.mark.parametrize('page', PAGES)
-def test_code_does_not_scroll(tab, page):
-    "Code is seen whole, on a phone and on a wide page, also what stands in folded cells."
-    tab.goto(f'/{page}.html')
-    tab.evaluate('document.querySelectorAll("main details").forEach(d => d.open = true)')
-    for width in 390, 1280:
-        tab.set_viewport_size({'width': width, 'height': 800})
-        wide = tab.evaluate('[...document.querySelectorAll("main pre.sourceCode")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 80))')
-        assert not wide, (width, wide)
 
 
 @pytest.mark.parametrize('page, note', [('learning', 'Kingma and Ba, 2015')])
@@ -130,51 +59,6 @@ def test_side_notes(tab, page, note):
         assert (box['x'] >= text['x'] + text['width']) == aside and box['x'] + box['width'] <= width
         assert found.locator('.paren').first.is_visible() != aside
         assert tab.evaluate('document.scrollingElement.scrollWidth') <= width
-
-
-def moves(cell):
-    svgs = [''.join(o.get('data', {}).get('image/svg+xml', '')) for o in cell.get('outputs', [])]
-    return any(re.search('<animate|animation:', s) for s in svgs)
-
-
-@pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any(map(moves, cells))])
-def test_moving_pictures(tab, page):
-    "A moving picture moves on the page."
-    tab.goto(f'/{page}.html')
-    load_pictures(tab)
-    for img in tab.locator('main img[src$=".svg"]').all():
-        if not re.search('<animate|animation:', tab.request.get(img.evaluate('i => i.src')).text()): continue
-        first = img.screenshot()
-        for _ in range(20):  # up to 4 s for the first step
-            tab.wait_for_timeout(200)
-            if img.screenshot() != first: return
-    pytest.fail('no moving picture moves')
-
-
-@pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any('$$' in t for t in texts(cells, 'markdown'))])
-def test_maths(tab, page):
-    "Display maths is MathML that takes up room, and no TeX is left."
-    tab.goto(f'/{page}.html')
-    blocks = tab.locator('main math[display=block]')
-    assert blocks.count()
-    for block in blocks.all():  # one in a closed answer has no size yet
-        if block.is_visible(): assert block.bounding_box()['height'] > 10
-    assert 'katex' not in tab.content().lower()
-
-
-@pytest.mark.parametrize('page', [p for p, cells in PAGES.items() if any('<details' in t for t in texts(cells, 'markdown'))])
-def test_answers(tab, page):
-    "An answer is closed until its summary is clicked."
-    tab.goto(f'/{page}.html')
-    answers = tab.locator('main details')
-    assert answers.count()
-    for answer in answers.all():
-        if answer.get_attribute('open') is not None: continue  # the source of a function, open from the start
-        content = answer.locator(':scope > :not(summary)').first
-        assert not content.is_visible()
-        answer.locator('summary').first.click()
-        assert content.is_visible()
-    assert tab.faults == []
 
 
 def test_reading_order(tab):
