@@ -13,7 +13,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS',
 LONG = bool(os.environ.get('LONG'))  # `LONG=1 pytest`: everything everywhere, where else a part stands for the whole
 
 # the files that take longest come first, so that the processes that share them end together
-LONGEST = 'trainer', 'everyone', 'playground', 'speed', 'site', 'explore', 'fuzz_api', 'pictures', 'distributed', 'faults', 'package', 'exercises', 'tools', 'cli', 'resume', 'stumbles'
+LONGEST = 'trainer', 'playground', 'pages', 'speed', 'everyone', 'site', 'explore', 'fuzz_api', 'pictures', 'distributed', 'faults', 'package', 'exercises', 'tools', 'cli', 'resume', 'stumbles'
 
 
 def pytest_collection_modifyitems(items):

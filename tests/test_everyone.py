@@ -1,9 +1,10 @@
-"The pages are for everyone: axe-core, Lighthouse, large letters, calm, paper; light and dark."
+"The site is for everyone: Lighthouse, calm, screen readers, PyTorch's names. (What is asked of every page: test_pages.py.)"
 import functools, json, os, re, shutil, subprocess, types
 from pathlib import Path
 
 import pytest
 
+from conftest import LONG, node
 from pages import from_npm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,21 +23,16 @@ def open_page(chromium, address):
     for c in contexts: c.close()
 
 
-@pytest.mark.parametrize('page', ['index', 'conv', 'playground'])
-def test_lighthouse(address, tmp_path, page):
-    "At least 95 for speed (on a desktop), accessibility, good practice and search. Noise only slows: the best of three counts."
-    cli = from_npm('lighthouse/cli/index.js')
+def test_lighthouse(address):
+    "At least 95 for speed (on a desktop), accessibility, good practice and search."
+    from_npm('lighthouse/cli/index.js')
     browser = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
     if not browser: pytest.fail('no Chromium') if os.environ.get('CI') else pytest.skip('no Chromium that Lighthouse could start')
-    for _ in range(3):
-        done = subprocess.run(['node', cli, f'{address}/{page}.html', '--preset=desktop', '--quiet', '--output=json', f'--output-path={tmp_path}/out.json',
-                               '--chrome-flags=--headless=new --no-sandbox --disable-gpu',
-                               '--only-categories=performance,accessibility,best-practices,seo'],
-                              env={**os.environ, 'CHROME_PATH': browser}, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        scores = {k: v['score'] for k, v in json.loads((tmp_path/'out.json').read_text(encoding='utf-8'))['categories'].items()}
-        if min(scores.values()) >= .95: return
-    pytest.fail(f'{page}: {scores}')
+    pages = [f'{address}/{page}.html' for page in (('index', 'conv', 'training', 'playground') if LONG else ('conv', 'playground'))]  # the heaviest
+    done = subprocess.run([node(), ROOT/'tests/js/lighthouse.mjs', '.95', *pages], env={**os.environ, 'CHROME_PATH': browser}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    scores = json.loads(done.stdout)
+    assert list(scores) == pages and all(len(of) == 4 and min(of.values()) >= .95 for of in scores.values()), scores
 
 
 @pytest.fixture

@@ -415,7 +415,7 @@ TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 @pytest.mark.parametrize('scheme, width', [('light', 1200), ('dark', 320)])
 def test_for_everyone(chromium, place, scheme, width):
     "axe-core finds nothing while the widget is idle, training and done, all of it open; nothing is cut off sideways, nothing is animated."
-    from test_everyone import from_npm
+    from pages import from_npm
     folder, server = place
     shutil.copy(from_npm('axe-core/axe.min.js'), folder/'axe.js')
     context = chromium.new_context(viewport={'width': width, 'height': 900}, color_scheme=scheme, reduced_motion='reduce')
