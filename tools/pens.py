@@ -5,7 +5,7 @@ turned, bent and drawn with thinner and thicker pens, and some of the ones get a
 measured on the last 10,000, and on all 60,000.
 """
 import math, platform, sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from mnist_cnn.data import Augment, Batches, load_tensors
 from mnist_cnn.evaluation import accuracy, accuracy_interval
 from mnist_cnn.files import atomic_write
-from mnist_cnn.recipes import OneCycle, Recipe, run_recipe
+from mnist_cnn.recipes import recipes, run_recipe
 
 FOLDER, SEED, N_FLAGGED = ROOT/'mnist_cnn'/'weights', 0, 3000
 
@@ -80,10 +80,10 @@ def flagged(x, y, n, seed=SEED):
 
 
 def recipe(pens=True, n_epochs=30):
-    "The settings: those of `best` with fewer epochs, and the pens."
-    own = dict(shift=1, rotate=10, scale=.1, shear=.1, elastic=.5)
-    return Recipe(n_epochs=n_epochs, bs=128, lr=6e-3, schedule=OneCycle(.1), weight_decay=.05, average=.9985, every=n_epochs,
-                  augment=Pens(**{**own, 'rotate': 15, 'shear': .2}) if pens else Augment(**own))
+    "The settings: those of `best` with fewer epochs, so a shorter average, and the pens."
+    best = recipes['best']
+    turned = Pens(**{**asdict(best.augment), 'rotate': 15, 'shear': .2})
+    return replace(best, n_epochs=n_epochs, every=n_epochs, average=.9985, augment=turned if pens else best.augment)
 
 
 def train(x, y, unseen, pens=True, n_epochs=30):
