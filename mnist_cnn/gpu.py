@@ -7,6 +7,7 @@ __all__ = ['GPUKernels', 'gpu_kernels']
 
 # %% ../nbs/24_gpu.ipynb #298b3b42
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,8 +73,8 @@ def _linear_forward(x, weight, part, N, AT: constexpr, F: constexpr, HID: conste
 # %% ../nbs/24_gpu.ipynb #bbcf01f5
 @_jit
 def _head(part, weight, y, hidden, d_hidden, d_logits, losses, n_steps, N, smoothing, AT1: constexpr, AT2: constexpr, F: constexpr, HID: constexpr, C: constexpr,
-          PARTS: constexpr, HS: constexpr, CS: constexpr, BN: constexpr):
-    "The hidden units, the logits, the loss, and the gradients of both layers' outputs"
+          PARTS: constexpr, HS: constexpr, CS: constexpr, BN: constexpr, GRAD: constexpr):
+    "The hidden units, the loss, and the gradients of both layers' outputs; or, without GRAD, only the logits, in place of their gradients"
     n, h, c = tl.program_id(0) * BN + tl.arange(0, BN), tl.arange(0, HS), tl.arange(0, CS)
     real, of_h, of_c = n < N, (n < N)[:, None] & (h < HID)[None, :], (n < N)[:, None] & (c < C)[None, :]
     z = tl.load(weight + AT1 + HID * F + h, mask=h < HID, other=0.)[None, :] + tl.zeros([BN, HS], tl.float32)
@@ -82,20 +83,22 @@ def _head(part, weight, y, hidden, d_hidden, d_logits, losses, n_steps, N, smoot
     a = tl.where(dead, 0., z)
     w = tl.load(weight + AT2 + c[:, None] * HID + h[None, :], mask=(c < C)[:, None] & (h < HID)[None, :], other=0.)  # classes×hidden
     logits = tl.dot(a, tl.trans(w), input_precision="ieee") + tl.load(weight + AT2 + C * HID + c, mask=c < C, other=0.)[None, :]
-    logits = tl.where((c < C)[None, :], logits, float("-inf"))
-    logits = logits - tl.max(logits, 1)[:, None]
-    logs = logits - tl.log(tl.sum(tl.exp(logits), 1))[:, None]
-    target = tl.load(y + n, mask=real, other=0)
-    wanted = tl.where(c[None, :] == target[:, None], 1. - smoothing, 0.) + smoothing / C
-    loss = -tl.sum(wanted * tl.where((c < C)[None, :], logs, 0.), 1)
-    loss = tl.where((target >= 0) & (target < C), loss, float("nan"))
-    tl.store(losses + tl.program_id(0), tl.sum(tl.where(real, loss, 0.), 0) / N)
-    d = tl.where(of_c, (tl.exp(logs) - wanted) / N, 0.)
-    d_h = tl.where(dead, 0., tl.dot(d, w, input_precision="ieee"))
-    tl.store(hidden + n[:, None] * HID + h[None, :], a, mask=of_h)
-    tl.store(d_hidden + n[:, None] * HID + h[None, :], d_h, mask=of_h)
-    tl.store(d_logits + n[:, None] * C + c[None, :], d, mask=of_c)
-    if tl.program_id(0) == 0: tl.store(n_steps, tl.load(n_steps) + 1)
+    if GRAD:
+        logits = tl.where((c < C)[None, :], logits, float("-inf"))
+        logits = logits - tl.max(logits, 1)[:, None]
+        logs = logits - tl.log(tl.sum(tl.exp(logits), 1))[:, None]
+        target = tl.load(y + n, mask=real, other=0)
+        wanted = tl.where(c[None, :] == target[:, None], 1. - smoothing, 0.) + smoothing / C
+        loss = -tl.sum(wanted * tl.where((c < C)[None, :], logs, 0.), 1)
+        loss = tl.where((target >= 0) & (target < C), loss, float("nan"))
+        tl.store(losses + tl.program_id(0), tl.sum(tl.where(real, loss, 0.), 0) / N)
+        d = tl.where(of_c, (tl.exp(logs) - wanted) / N, 0.)
+        d_h = tl.where(dead, 0., tl.dot(d, w, input_precision="ieee"))
+        tl.store(hidden + n[:, None] * HID + h[None, :], a, mask=of_h)
+        tl.store(d_hidden + n[:, None] * HID + h[None, :], d_h, mask=of_h)
+        tl.store(d_logits + n[:, None] * C + c[None, :], d, mask=of_c)
+        if tl.program_id(0) == 0: tl.store(n_steps, tl.load(n_steps) + 1)
+    else: tl.store(d_logits + n[:, None] * C + c[None, :], logits, mask=of_c)
 
 # %% ../nbs/24_gpu.ipynb #926fdf9d
 @_jit
@@ -198,6 +201,7 @@ def _finish(grad, parts, losses, loss, weight, mean, square, n_steps, rate, BETA
 
 # %% ../nbs/24_gpu.ipynb #9544df36
 def _power(n): return max(16, triton.next_power_of_2(n))
+def _flat(params): return torch.cat([p.detach().reshape(-1) for p in params])  # each as it is
 
 class GPUKernels:
     "A network's step on a GPU: loss, gradient and Adam, for weights in one flat tensor"
@@ -216,6 +220,8 @@ class GPUKernels:
         self.at = self.n_conv, self.n_conv + hid * (f + 1)  # of the linear layers' weights
         self.n_weights, self.each = self.at[1] + c * (hid + 1), triton.cdiv(bs, 32)
         self.n_parts, self.n_losses, self.n_sums = triton.cdiv(bs, self.each), triton.cdiv(bs, 16), triton.cdiv(f, 64)
+        self.first = dict(F=f, HID=hid, HS=_power(hid), BN=16)
+        self.both = self.first | dict(AT1=self.at[0], AT2=self.at[1], C=c, CS=_power(c))
         def new(*shape, dtype=torch.float32): return torch.zeros(shape, device=device, dtype=dtype)
         pooled = [(bs, size["CO"] * size["H2"] * size["W2"]) for size in map(self._conv, range(len(convs)))]
         self.out, self.d_out, self.place = [new(*s) for s in pooled], [new(*s) for s in pooled], [new(*s, dtype=torch.int8) for s in pooled]
@@ -231,19 +237,21 @@ class GPUKernels:
                     OUT_POS=1 if last else co, OUT_CH=h2 * w2 if last else 1, CIS=_power(ci), COS=_power(co))
 
     def _forward(self, weight, x):
-        "Through the convolutions"
+        "Through the convolutions, and to the first linear layer's sums, in parts"
         for i, (out, place) in enumerate(zip(self.out, self.place)):
             size, b = self._conv(i), 32
             _conv_forward[len(x), triton.cdiv(size["H2"] * size["W2"], b)](x if not i else self.out[i - 1], weight, out, place, **size, B=b)
+        _linear_forward[triton.cdiv(len(x), 16), self.n_sums](self.out[-1], weight, self.part, len(x), AT=self.at[0], **self.first, BF=64)
+
+    def _last(self, weight, y, logits, n_steps, n, smoothing, grad=True):
+        "Through the last layer: the gradient of the logits or, without `grad`, the logits themselves"
+        _head[(self.n_losses,)](self.part, weight, y, self.hidden, self.d_hidden, logits, self.losses, n_steps, n, smoothing, PARTS=self.n_sums, **self.both, GRAD=grad)
 
     def _backward(self, weight, grad, x, y, smoothing, n_steps):
-        "Through the linear layers there and back, and back through the convolutions, but for the sum of the parts"
-        n, (f, hid, c) = len(x), self.sizes
-        shape = dict(F=f, HID=hid, HS=_power(hid), BN=16)
-        _linear_forward[triton.cdiv(n, 16), self.n_sums](self.out[-1], weight, self.part, n, AT=self.at[0], **shape, BF=64)
-        shape |= dict(AT1=self.at[0], AT2=self.at[1], C=c, CS=_power(c))
-        _head[(self.n_losses,)](self.part, weight, y, self.hidden, self.d_hidden, self.d_logits, self.losses, n_steps, n, smoothing, PARTS=self.n_sums, **shape)
-        _linear_backward[(self.n_sums,)](self.out[-1], weight, grad, self.d_out[-1], self.hidden, self.d_hidden, self.d_logits, n, **shape, BF=64)
+        "Through the last layer there and back, and back through the others, but for the sum of the parts"
+        n = len(x)
+        self._last(weight, y, self.d_logits, n_steps, n, smoothing)
+        _linear_backward[(self.n_sums,)](self.out[-1], weight, grad, self.d_out[-1], self.hidden, self.d_hidden, self.d_logits, n, **self.both, BF=64)
         for i in reversed(range(len(self.convs))):
             size, inputs = self._conv(i), x if not i else self.out[i - 1]
             _conv_weights[self.n_parts, size["K"]**2](inputs, self.d_out[i], self.place[i], self.parts, n, **size, B=64, EACH=self.each, N_CONV=self.n_conv)
@@ -280,11 +288,25 @@ class GPUKernels:
         self._backward(opt.weight, opt.grad, x, y, label_smoothing, opt.n_steps)
         return self._finished(opt, opt.weight, opt.grad, rate)
 
-    def _images(self, x, y):
+    def logits(self, weight: torch.Tensor, x: torch.Tensor): # all weights, flat; images, float32 N×1×H×W
+        "Logits, N×classes"
+        out = torch.empty(len(x), self.sizes[-1], device=self.device)
+        for xb, logits in zip(x.split(self.bs), out.split(self.bs)):
+            self._forward(weight, self._images(xb))
+            self._last(weight, self.counted, logits, self.counted, len(xb), 0., grad=False)
+        return out
+
+    def logits_of(self, model: nn.Module): # these kernels' own
+        "A function from images to the model's logits, with the weights that it has now"
+        return partial(self.logits, _flat(model.parameters()))
+
+    def _images(self, x, y=None):
         "`x` as the kernels read it; a `ValueError` if it is something else, since they would read beyond its end"
         want = 1, *self.convs[0][4:]
-        if tuple(x.shape[1:]) != want or x.dtype != torch.float32 or x.device != self.device or not 0 < len(x) <= self.bs or y.shape != (len(x),) or y.dtype != torch.int64 or y.device != self.device:
-            raise ValueError(f"expected 1 to {self.bs} float32 images of shape N×{'×'.join(map(str, want))} and as many int64 targets on {self.device}; given {x.dtype} {tuple(x.shape)} on {x.device} and {y.dtype} {tuple(y.shape)}.")
+        wrong = y is not None and (y.shape != (len(x),) or y.dtype != torch.int64 or y.device != self.device)
+        if wrong or tuple(x.shape[1:]) != want or x.dtype != torch.float32 or x.device != self.device or not 0 < len(x) <= self.bs:
+            targets = "" if y is None else f" and {y.dtype} {tuple(y.shape)} on {y.device}"
+            raise ValueError(f"expected 1 to {self.bs} float32 images of shape N×{'×'.join(map(str, want))} and as many int64 targets on {self.device}; given {x.dtype} {tuple(x.shape)} on {x.device}{targets}.")
         return x.contiguous()
 
 # %% ../nbs/24_gpu.ipynb #5b03faf5
@@ -300,11 +322,13 @@ def _verify(kernels):
         torch.manual_seed(0)
         model, n = _network(kernels.convs, kernels.sizes), min(7, kernels.bs)
         x, y = torch.rand(n, 1, *kernels.convs[0][4:]), torch.randint(kernels.sizes[-1], (n,))
-    F.cross_entropy(model(x), y).backward()  # on the processor, where no sum is shortened
-    weight, theirs = [torch.cat([t.detach().flatten() for t in ts]) for ts in (model.parameters(), [p.grad for p in model.parameters()])]
-    grad = torch.zeros_like(weight, device=kernels.device)
-    kernels.gradient(weight.to(kernels.device), grad, x.to(kernels.device), y.to(kernels.device))
-    if not (grad.cpu() - theirs).norm() < 1e-4 * theirs.norm(): raise Unfit("the kernels for this GPU do not give PyTorch's gradients")
+    logits = model(x)  # on the processor, where no sum is shortened
+    F.cross_entropy(logits, y).backward()
+    weight, theirs = _flat(model.parameters()), _flat(p.grad for p in model.parameters())
+    grad, there, xb, yb = [t.to(kernels.device) for t in (torch.zeros_like(weight), weight, x, y)]
+    kernels.gradient(there, grad, xb, yb)
+    for a, b, what in (grad, theirs, "gradients"), (kernels.logits(there, xb), logits, "logits"):
+        if not (a.cpu() - b).norm() < 1e-4 * b.norm(): raise Unfit(f"the kernels for this GPU do not give PyTorch's {what}")
 
 _made: dict = {}
 

@@ -7,7 +7,7 @@ __all__ = ['Unfit', 'check_sizes', 'plan', 'processor', 'Fused', 'flat_weights',
 
 # %% ../nbs/21_kernels.ipynb #4b22204d
 import ctypes, hashlib, os, platform, shlex, shutil, stat, subprocess, sys, tempfile, threading
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -262,6 +262,10 @@ class Fused:
             for xb, ob in zip(x.split(self.max_bs), out.split(self.max_bs)):
                 self.lib.net_logits(self.net, weight.data_ptr(), xb.data_ptr(), len(xb), ob.data_ptr())
         return out
+
+    def logits_of(self, model: nn.Module): # these kernels' own
+        "A function from images to the model's logits, with the weights that it has now"
+        return partial(self.logits, flat_weights(model.parameters()))
 
     def adam(self, weight: torch.Tensor, grad: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, lr: float, beta1: float, beta2: float, eps: float, n_steps: int): # flat tensors; steps, this one included
         "One step of Adam"

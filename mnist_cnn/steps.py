@@ -190,13 +190,22 @@ def casting(device: torch.device, dtype: torch.dtype | None = None): # where; No
     return torch.autocast(device.type, check_autocast(dtype))
 
 def kernels_for(model: torch.nn.Module, batches: Any, n_samples: float, max_bs: int = 512):
-    "The C kernels for `model` and `batches`; `Unfit`, with the reason, if there are none or the work is not worth compiling them"
+    "The kernels for `model` and `batches`, on a GPU those for its logits; `Unfit`, with the reason, if there are none or the work is not worth compiling them"
     bs: Any = getattr(batches, "bs", None)
     shape = None if bs is None else getattr(batches, "shape", None)
     n_samples, max_bs = check_number("n_samples", n_samples, least=0), check_number("max_bs", max_bs, 1, whole=True)
     if not shape: raise Unfit("the batches do not say what shape their images have")
     if n_samples < 5_000: raise Unfit("the run is too short to be worth compiling kernels")
-    return fused(model, shape, max(max_bs, min(bs, getattr(batches, "n", bs))))
+    if device_of(model).type != "cuda": return fused(model, shape, max(max_bs, min(bs, getattr(batches, "n", bs))))
+    if bs < 256: raise Unfit("for small batches, launches that are not recorded take too long")
+    return _gpu_kernels(model, batches)
+
+def _gpu_kernels(model, batches):
+    "The Triton kernels for `model` and batches of this size, the same ones for training and evaluation"
+    if os.environ.get("MNIST_CNN_KERNELS", "1") == "0": raise Unfit("MNIST_CNN_KERNELS=0 is set")
+    if not getattr(batches, "bs", None) or not getattr(batches, "shape", None): raise Unfit("the batches do not say what shape their images have")
+    from mnist_cnn.gpu import gpu_kernels  # imports Triton, which not every machine has
+    return gpu_kernels(model, batches.shape, min(batches.bs, batches.n), device_of(model))
 
 _said: set[tuple[str, str]] = set()
 
@@ -289,6 +298,7 @@ class KernelStep(Step):
         if not isinstance(opt, FlatAdam): raise Unfit("the optimizer is not fit's own Adam")
         if self.loss_fn and self.loss_fn is not F.cross_entropy: raise Unfit("the loss is not the cross-entropy")
         if self.autocast: raise Unfit("the layers are to compute in another type of number")
+        if device_of(model).type != "cpu": raise Unfit("its weights are not on the cpu")
         self.kernels = kernels_for(model, train, n_epochs * getattr(train, "n", 0))
         self.opt, self.group = opt, group_of(train)
         return self
@@ -422,11 +432,7 @@ class GPUKernelStep(GraphStep):
         if self.loss_fn and self.loss_fn is not F.cross_entropy: raise Unfit("the loss is not the cross-entropy")
         if self.autocast: raise Unfit("the layers are to compute in another type of number")
         super().bind(model, opt, train, n_epochs)
-        if os.environ.get("MNIST_CNN_KERNELS", "1") == "0": raise Unfit("MNIST_CNN_KERNELS=0 is set")
-        bs, shape = self.bs, getattr(train, "shape", None)
-        if not bs or not shape: raise Unfit("the batches do not say what shape their images have")
-        from mnist_cnn.gpu import gpu_kernels  # imports Triton, which not every machine has
-        self.kernels = gpu_kernels(model, shape, min(bs, train.n), self.device)
+        self.kernels = _gpu_kernels(model, train)
         return self
 
     def _work(self, xb, yb):

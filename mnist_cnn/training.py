@@ -10,7 +10,6 @@ import math, random, time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch.nn.functional as F
 
 from .checks import axes, check_batches, check_items, check_logits, check_model, check_named, check_number, check_scale, check_targets, check_texts, pairs, shown
 from .data import Batches
-from .kernels import Unfit, flat_weights
+from .kernels import Unfit
 from .steps import EagerStep, Loop, Progress, Step, beside, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
 
 # %% ../nbs/05_training.ipynb #2a3f4f35
@@ -40,11 +39,11 @@ class Score:
     n: int # samples
 
 def _quick(model, batches, autocast, device):
-    "The batches in a size that suits the device, and a function from images to logits: by C kernels if there are any"
+    "The batches in a size that suits the device, and a function from images to logits: by kernels if there are any"
     if not isinstance(batches, Batches): return batches, model
     try: kernels = None if autocast is not None else kernels_for(model, batches, batches.n)
     except Unfit: kernels = None
-    if kernels: return batches.with_bs(512), partial(kernels.logits, flat_weights(model.parameters()))
+    if kernels: return batches.with_bs(512), kernels.logits_of(model)
     return batches.with_bs(64 if device.type == "cpu" else 4096), model
 
 def evaluate(model: torch.nn.Module, # gives logits N×classes
