@@ -3,7 +3,9 @@
 tools/gpu.py measures the rest on a machine that has one.
 """
 import ast, os, random, subprocess, sys, warnings
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before the first import of Triton
 
@@ -13,13 +15,14 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mnist_cnn import gpu, speed, steps, training
 from mnist_cnn.checkpoint import Checkpoint
 from mnist_cnn.data import Batches, load_tensors
-from mnist_cnn.kernels import Unfit
+from mnist_cnn.kernels import Unfit, plan
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.recipes import Average, OneCycle, Schedule
-from mnist_cnn.steps import EagerStep, GPUKernelStep, GraphStep
-from mnist_cnn.training import Measure, fit
+from mnist_cnn.steps import EagerStep, FlatAdam, GPUKernelStep, GraphStep, KernelStep, optimizer_for
+from mnist_cnn.training import Measure, evaluate, fit
 
 ROOT = Path(__file__).resolve().parents[1]
 X, Y = [t[:165] for t in load_tensors()]  # ten batches of 16 and one of 5
@@ -99,12 +102,10 @@ def test_with_a_schedule_and_an_average():
 
 def test_what_does_not_fit_says_why():
     def bound(model, opt=None):
-        from mnist_cnn.steps import optimizer_for
         with optimizer_for(model, opt) as made: return Played().bind(model, made, None)
     with pytest.raises(Unfit, match="hooks"): bound(hooked())
     with pytest.raises(Unfit, match="own Adam"): bound(small(), torch.optim.SGD)
     with pytest.warns(UserWarning, match="Branching is trained by PyTorch's operations.*cannot be recorded"):
-        from mnist_cnn import steps
         steps._said.clear()
         torch.manual_seed(0)
         fit(Branching(*small()), Batches(X, Y, 16), n_epochs=1, device="cpu", step=Played(), callbacks=[Measure(None)])
@@ -164,8 +165,6 @@ def test_settings_are_left_as_they_were():
 
 # Triton's kernels
 
-from mnist_cnn import gpu
-
 needs_triton = pytest.mark.skipif(gpu.triton is None or torch.cuda.is_available(), reason="needs Triton's interpreter")
 
 
@@ -221,8 +220,6 @@ class PlayedKernels(Plain, GPUKernelStep):
 @pytest.mark.parametrize("weight_decay", [0., 0.05])
 def test_a_run_by_kernels(weight_decay):
     "`fit` with the interpreted kernels gives the weights of PyTorch's operations: Adam, schedule, the smaller last batch"
-    from functools import partial
-    from mnist_cnn.steps import FlatAdam
     x, y = F.avg_pool2d(X[:6].float() / 255, 5)[..., :5, :5], Y[:6]
     x = F.pad(x, (0, 1, 0, 1))
     def run(step):
@@ -248,6 +245,41 @@ def test_a_target_that_is_no_class_and_weights_that_are_not_numbers_show():
 
 
 @needs_triton
+def test_logits_by_kernels(monkeypatch):
+    "Also more images than the kernels take at a time; `evaluate` gives what it gives by PyTorch's operations"
+    torch.manual_seed(0)
+    model, kernels = gpu._network(*TINY), gpu.GPUKernels(*TINY, 4, torch.device("cpu"))
+    x, y = torch.rand(6, 1, 6, 6), torch.randint(10, (6,))
+    theirs, batches = evaluate(model, Batches(x, y, 4)), Batches(x, y, 4)
+    with torch.no_grad(): wanted = model(x)
+    assert torch.allclose(kernels.logits_of(model)(x), wanted, atol=1e-5)
+    asked = []
+    monkeypatch.setattr(training, "kernels_for", lambda *args: asked.append(args) or kernels)
+    ours = evaluate(model, batches)
+    assert asked and ours.loss == pytest.approx(theirs.loss, rel=1e-5) and (ours.accuracy, ours.n) == (theirs.accuracy, 6)
+    weight = torch.cat([p.detach().flatten() for p in model.parameters()])
+    for wrong in (torch.rand(3, 1, 6, 7), torch.rand(3, 1, 6, 6).double()):
+        with pytest.raises(ValueError, match="float32 images"): kernels.logits(weight, wrong)
+
+
+def test_evaluation_asks_for_the_kernels_of_the_training(monkeypatch):
+    "On a GPU: of the same size, so that they are made once, and only where batches are large; C kernels never"
+    made = []
+    monkeypatch.setattr(gpu, "gpu_kernels", lambda *args: made.append(args) or "kernels")
+    x, y, model = torch.zeros(10_000, 1, 24, 24, dtype=torch.uint8), torch.zeros(10_000, dtype=torch.int64), speed.GPU_RECIPE.network()
+    large, small = Batches(x, y, speed.GPU_RECIPE.bs), Batches(x, y, 32)
+    PlayedKernels().bind(model, FlatAdam(model.parameters()), large)
+    monkeypatch.setattr(steps, "device_of", lambda model: SimpleNamespace(type="cuda"))
+    assert steps.kernels_for(model, large, large.n) == "kernels"
+    assert len(made) == 2 and made[0][:3] == made[1][:3] and made[0][1:3] == ((1, 24, 24), 512)
+    with pytest.raises(Unfit, match="not recorded"): steps.kernels_for(model, small, small.n)
+    with pytest.raises(Unfit, match="not on the cpu"): KernelStep().bind(model, FlatAdam(model.parameters()), large)
+    monkeypatch.setenv("MNIST_CNN_KERNELS", "0")
+    with pytest.raises(Unfit, match="is set"): steps.kernels_for(model, large, large.n)
+    assert len(made) == 2
+
+
+@needs_triton
 def test_networks_that_get_no_kernels():
     def kernels(*layers): return gpu.gpu_kernels(nn.Sequential(*layers), (1, 6, 6), 4, "cpu")
     block = nn.Conv2d(1, 8, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()
@@ -265,6 +297,10 @@ def test_kernels_are_compared_with_pytorch_before_they_are_used(monkeypatch):
     for _ in range(2):
         with pytest.raises(Unfit, match="do not give PyTorch's gradients"): gpu.gpu_kernels(model, (1, 6, 6), 2, "cpu")
     assert len(gpu._made) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(gpu.GPUKernels, "logits", lambda self, weight, x: torch.zeros(len(x), 10))
+    with pytest.raises(Unfit, match="do not give PyTorch's logits"): gpu.gpu_kernels(model, (1, 6, 6), 3, "cpu")
+    gpu._made.clear()
 
 
 WITHOUT = """
@@ -293,3 +329,25 @@ def test_the_kernels_compile_for_a_gpu():
     assert len(lines) == 2 and all("9 launches" in line for line in lines)
     for line in lines:
         assert max(max(v) for v in ast.literal_eval(line.split("launches: ")[1]).values()) < 99 * 1024  # what the smaller cards of today have; an H100 has 227
+
+
+# What is measured on a GPU, tried without one
+
+def test_the_benchmark_for_a_gpu_runs(monkeypatch):
+    "With few digits and steps: every row is there, and the table can be written"
+    all_of, ways = speed.load_tensors, speed.step_ways
+    monkeypatch.setattr(speed, "load_tensors", lambda train=True: tuple(t[:600] for t in all_of(train)))
+    monkeypatch.setattr(speed, "step_ways", lambda device, n: ways(device, 2))
+    said = []
+    found = speed.bench_on(torch.device("cpu"), n=96, rounds=1, say=said.append)
+    assert list(found["step"]) == ["PyTorch", "fit, eager"] and list(found["classic"]) == ["plain", "fit, eager"] and set(found["left_out"]) == {"fit, graph", "fit, kernels"}
+    assert found["classic_accuracy"]["plain"] == pytest.approx(found["classic_accuracy"]["fit, eager"], abs=0.2) and len(said) == 4
+    table = speed.bench_table(found)
+    assert all(f"| {name} | " in table for name in (*found["step"], *found["classic"], *found["speedrun"]))
+
+
+def test_a_speed_run_on_a_gpu_shows_the_first_seed_apart():
+    runs = [speed.TimedRun(0, 0.99, 3., 1.25, "gpu kernels"), *[speed.TimedRun(i, 0.99, 0.08, 0., "gpu kernels") for i in (1, 2)]]
+    text = str(speed.SpeedRun(runs, speed.GPU_RECIPE, {"gpu": "H100"}))
+    assert "the first 3.000 s, of which 1.250 s for making kernels, the others 0.080 ± 0.000 s (n = 3" in text
+    assert "the first" not in str(speed.SpeedRun(runs[:1], speed.GPU_RECIPE, {"gpu": "H100"})) + str(speed.SpeedRun(runs, speed.GPU_RECIPE, {}))

@@ -1,6 +1,7 @@
 "What tools/check.py finds, what tools/readme.py writes and how tools/docs.py calls Quarto, on a small project of its own."
 import http.client, json, os, re, shutil, stat, subprocess, sys, threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -278,12 +279,36 @@ def test_wrapped():
 
 
 def test_long_measurements_can_start():
-    "The remedies' cells are where the tool looks for them, and what measures a GPU runs dry."
+    "The remedies' cells are where the tool looks for them, and the seeds of the recipe for GPUs can be trained."
+    from tools import gpu_recipe
     from tools.remedies import defined
     names = defined()
     assert len(names['ways']) > 8 and callable(names['remedied'])
-    done = subprocess.run([sys.executable, 'tools/gpu.py', '--dry', '--only', 'steps'], cwd=ROOT, capture_output=True, text=True)
+    found, stored = gpu_recipe.measured(range(2), n=2000), json.loads(gpu_recipe.RESULTS.read_text())
+    assert found.keys() == stored.keys() and len({*found['validation_accuracy'], *found['test_accuracy']}) > 1
+    assert stored['recipe'] == json.loads(json.dumps(found['recipe'])), 'python tools/gpu_recipe.py makes the file again'
+    assert len(stored['validation_accuracy']) == len(stored['test_accuracy']) == len(stored['seeds']) == 20 and not {*stored['seeds']} & {*stored['chosen_with_seeds']}
+
+
+def test_what_measures_a_gpu_runs_dry(tmp_path):
+    "Every part but the sweep of devices, which tests/test_devices.py runs; what it prints is read."
+    from tools import gpu
+    parts = [part for part in gpu.PARTS if part != 'devices']
+    done = subprocess.run([sys.executable, 'tools/gpu.py', '--dry', '--out', tmp_path/'gpu.json', '--only', *parts], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path/'gpu.json').read_text())
+    assert list(found['parts']) == parts and not found['errors'] and found['dry']
+    values = {name: value for part in found['parts'].values() for name, value in part.items()}
+    assert {v for k, v in values.items() if k.startswith(('same seed', 'resumed,'))} == {'same'}
+    goals = {name for name in gpu.GOALS if not any(word in name for word in ('graph', 'kernels', 'devices'))}  # what a processor has no numbers for
+    assert goals <= values.keys() and all(f'| {name} |' in done.stdout for name in values if not isinstance(values[name], (dict, list)))
+
+
+def test_what_the_sweep_of_devices_prints_is_read(monkeypatch):
+    from tools import gpu
+    said = SimpleNamespace(stdout='a.f (all there): no\nb.g: no\n91 functions, 2 faults\n')
+    monkeypatch.setattr(gpu.subprocess, 'run', lambda *args, **kw: said)
+    assert gpu.devices(SimpleNamespace(device=SimpleNamespace(type='cpu'))) == {'faults by devices': 2, 'faults': ['a.f (all there): no', 'b.g: no']}
 
 
 def test_side_notes():
