@@ -126,17 +126,17 @@ def same_bits(device: torch.device): # where the numbers are computed
         return
     cudnn, name = torch.backends.cudnn, "CUBLAS_WORKSPACE_CONFIG"
     memory: Any = torch.utils.deterministic
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(), cudnn.deterministic, cudnn.benchmark, memory.fill_uninitialized_memory
+    mode, before = torch.get_deterministic_debug_mode(), (cudnn.deterministic, cudnn.benchmark, memory.fill_uninitialized_memory)
     given = os.environ.get(name)
     try:
         cudnn.deterministic, cudnn.benchmark = True, False  # the fastest of several may be another one each time
-        if not before[0]: torch.use_deterministic_algorithms(True, warn_only=True)
+        if mode == 0: torch.set_deterministic_debug_mode("warn")  # `use_deterministic_algorithms` would also load PyTorch's compiler, in more than a second
         memory.fill_uninitialized_memory = False  # it would cost a launch for each tensor that is made
         os.environ.setdefault(name, ":4096:8")  # PyTorch asks for it before it lets cuBLAS multiply
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        cudnn.deterministic, cudnn.benchmark, memory.fill_uninitialized_memory = before[2:]
+        torch.set_deterministic_debug_mode(mode)
+        cudnn.deterministic, cudnn.benchmark, memory.fill_uninitialized_memory = before
         if given is None: os.environ.pop(name, None)
 
 # %% ../nbs/31_steps.ipynb #e3482b3f
