@@ -164,7 +164,7 @@ class SpeedRecipe:
                    step=Step(label_smoothing=self.label_smoothing))
 
 # %% ../nbs/20_speed.ipynb #b7ee2b3a
-GPU_RECIPE = SpeedRecipe(bs=512, epochs=1.5, lr=0.03, warmup=0.25, betas=(0.8, 0.9))
+GPU_RECIPE = SpeedRecipe(bs=512, epochs=1.75, lr=0.03, warmup=0.25, betas=(0.8, 0.9))
 
 # %% ../nbs/20_speed.ipynb #9bc80c26
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 First on the first 50,000 training digits, measured on the last 10,000; then on all 60,000, measured on the test set. The times are left out, since they say nothing about a GPU. It takes a few minutes of one core.
 
-The recipe was chosen among about 35 settings on the validation set alone, with seeds 0 to 4. An earlier choice, with a warm-up of a tenth of the run, reached 98.93 ± 0.13% there with seeds 3 to 22, so the warm-up became longer.
+The recipe was chosen among about 35 settings on the validation set alone, with seeds 0 to 4. Two earlier choices fell short of 99% there with new seeds: a warm-up of a tenth in 1.5 epochs reached 98.93 ± 0.13% (seeds 3 to 22), one of a quarter in 1.5 epochs 98.99 ± 0.08% (seeds 23 to 42).
 """
 import json, sys
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from mnist_cnn.files import atomic_write
 from mnist_cnn.speed import GPU_RECIPE, one_run, spread
 from mnist_cnn.steps import hardware
 
-RESULTS, N, CHOSEN_WITH, SEEDS = ROOT/'results/gpu_recipe.json', 50_000, range(5), range(23, 43)
+RESULTS, N, CHOSEN_WITH, SEEDS = ROOT/'results/gpu_recipe.json', 50_000, range(5), range(43, 63)
 
 
 def measured(seeds=SEEDS, n=N, recipe=GPU_RECIPE):
