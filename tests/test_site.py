@@ -174,6 +174,16 @@ def test_first_screen(tab, size):
     tab.wait_for_url('**/first.html')
 
 
+@pytest.mark.parametrize('link', ['conv.html#try-it', 'conv.html#what-it-costs', 'learning.html#initial-weights'])
+@pytest.mark.parametrize('size', [(1280, 800), (390, 844)])
+def test_a_link_lands_at_once(tab, link, size):
+    "On a first visit too, while pictures and widgets above are still growing, a link into a page ends where it points."
+    tab.set_viewport_size({'width': size[0], 'height': size[1]})
+    tab.goto(f'/{link}', wait_until='networkidle')
+    y = tab.evaluate('document.querySelector(location.hash).getBoundingClientRect().top')
+    assert 0 <= y <= 100, y
+
+
 def test_bar(tab):
     "One bar of 56 pixels, which leaves on the way down and comes back on the way up; on a low screen it does not stay."
     tab.set_viewport_size({'width': 844, 'height': 700})
