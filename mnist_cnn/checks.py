@@ -267,7 +267,8 @@ def check_scale(x: torch.Tensor, # a batch of any kind; only images N×1×H×W a
     if not isinstance(x, torch.Tensor): raise TypeError(f"{name} are {shown(x)}; expected a tensor.")
     if not _dense(x) or x.dtype not in _FLOATS or x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel(): return x
     low, high = x.aminmax()
-    if 32 < high <= 1e6 and low >= 0:  # standardized pixels have both signs; far above this, the network itself gives NaN
+    # standardized pixels have both signs and a deviation near 1, with single values that may be large; far above 1e6, the network itself gives NaN
+    if 32 < max(high, -low) <= 1e6 and (low >= 0 or x.float().std() > 16):
         raise ValueError(f"{name} are floats from {low:g} to {high:g}; expected pixels near [0, 1]. Divide them by 255, or give them as uint8.")
     return x
 

@@ -24,11 +24,13 @@ def open_page(chromium, address):
 
 
 def test_lighthouse(address):
-    "At least 95 for speed (on a desktop), accessibility, good practice and search."
+    "At least 95 for speed, accessibility, good practice and search, on a phone and on a desktop."
     from_npm('lighthouse/cli/index.js')
     browser = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
     if not browser: pytest.fail('no Chromium') if os.environ.get('CI') else pytest.skip('no Chromium that Lighthouse could start')
-    pages = [f'{address}/{page}.html' for page in (('index', 'conv', 'training', 'playground') if LONG else ('conv', 'playground'))]  # the heaviest
+    three = 'index', 'conv', 'training'
+    asked = [*(('mobile', p) for p in three), *(('desktop', p) for p in (*three, 'playground'))] if LONG else [('mobile', 'conv'), ('desktop', 'playground')]
+    pages = [f'{kind}:{address}/{page}.html' for kind, page in asked]
     done = subprocess.run([node(), ROOT/'tests/js/lighthouse.mjs', '.95', *pages], env={**os.environ, 'CHROME_PATH': browser}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     scores = json.loads(done.stdout)

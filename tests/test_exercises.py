@@ -145,3 +145,11 @@ def test_a_field_stays_in_sight_and_an_answer_is_closed(address, chromium):
         assert cell.locator('.mcx').is_visible() and not cell.locator('pre').first.is_visible()
         cell.locator('summary').first.click()
         cell.locator('pre').first.wait_for(state='visible')
+
+
+def test_quotes_stay_quotes():
+    "A page shows an apostrophe as one, and what it holds for the script is what it was."
+    options = {"the image's class": "", 'a "score"': "It's one of ten."}
+    page = _page(Choice("what the network's answer is", options), 1, None)
+    assert "network's" in page and "x27" not in page and "#39" not in page
+    assert json.loads(html.unescape(re.search(r'data-exercise="([^"]*)"', page)[1])) == {"options": [list(pair) for pair in options.items()]}

@@ -210,6 +210,12 @@ def test_figures_have_no_ground(site, page):
 
 
 
+@pytest.mark.parametrize('page', LESSONS)
+def test_headings_are_words(page):
+    "`On this page` lists ideas, not the names of functions."
+    assert not [line for t in texts(PAGES[page], 'markdown') for line in t.splitlines() if re.match('##+ .*`', line)]
+
+
 @pytest.mark.parametrize('page', [p for p in LESSONS if p not in ('first', 'convolution', 'gpu')])
 def test_objectives_and_exercises(page):
     "A chapter begins with what its reader will be able to do, and ends with exercises."

@@ -174,6 +174,16 @@ def test_first_screen(tab, size):
     tab.wait_for_url('**/first.html')
 
 
+@pytest.mark.parametrize('link', ['conv.html#try-it', 'conv.html#what-it-costs', 'learning.html#initial-weights'])
+@pytest.mark.parametrize('size', [(1280, 800), (390, 844)])
+def test_a_link_lands_at_once(tab, link, size):
+    "On a first visit too, while pictures and widgets above are still growing, a link into a page ends where it points."
+    tab.set_viewport_size({'width': size[0], 'height': size[1]})
+    tab.goto(f'/{link}', wait_until='networkidle')
+    y = tab.evaluate('document.querySelector(location.hash).getBoundingClientRect().top')
+    assert 0 <= y <= 100, y
+
+
 def test_bar(tab):
     "One bar of 56 pixels, which leaves on the way down and comes back on the way up; on a low screen it does not stay."
     tab.set_viewport_size({'width': 844, 'height': 700})
@@ -265,3 +275,25 @@ def test_llms(site):
     names = [re.search(r'\]\((.+?)\.llms\.md\): \S', l)[1] for l in lines]
     assert names == [*PAGES, *REFERENCE]
     assert all((site/f'{n}.llms.md').is_file() for n in names)
+
+
+QUARTO = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="stylesheet" href="styles.css">
+<style>body { margin: 0; } .table-striped > tbody > tr:nth-of-type(odd) > * { --bs-table-bg-type: #f00; background: var(--bs-table-bg-type, none); }</style>
+<nav id="quarto-sidebar"><span class="sidebar-item-text">Learn</span><a class="sidebar-item-text" href="#">Chapter</a></nav>
+<main class="content" id="quarto-document-content">
+<p><math display="block"><mrow>""" + '<mi>x</mi><mo>+</mo>'*60 + """<mi>y</mi></mrow></math></p>
+<table class="table-striped"><tbody><tr>""" + '<td>a_long_column</td>'*9 + """</tr></tbody></table>
+<p>Then <code>mnist-cnn_""" + 'long'*30 + """</code>.</p></main></html>"""
+
+def test_as_quarto_writes_it(chromium, tmp_path):
+    "Display maths in a paragraph, a table outside a cell and long code within a line do not widen a narrow page; no row is striped; parts of the contents differ from chapters."
+    (tmp_path/'page.html').write_text(QUARTO, encoding='utf-8')
+    (tmp_path/'styles.css').write_text((ROOT/'nbs/styles.css').read_text(encoding='utf-8'), encoding='utf-8')
+    tab = chromium.new_page(viewport={'width': 320, 'height': 600})
+    tab.goto((tmp_path/'page.html').as_uri())
+    assert tab.evaluate('document.scrollingElement.scrollWidth') <= 320
+    assert tab.locator('math').evaluate('m => m.scrollWidth > m.clientWidth') and tab.locator('table').evaluate('t => t.scrollWidth > t.clientWidth')  # they scroll by themselves
+    assert tab.locator('td').first.evaluate('e => getComputedStyle(e).backgroundColor') == 'rgba(0, 0, 0, 0)'
+    part, chapter = (tab.locator(f'#quarto-sidebar {kind}').evaluate('e => getComputedStyle(e).textTransform') for kind in ('span', 'a'))
+    assert (part, chapter) == ('uppercase', 'none')
+    tab.close()

@@ -38,14 +38,16 @@ def as_loader(x): return [(x[:32], Y[:32]), (x[32:], Y[32:])]
     lambda x: predict(SimpleCNN(), x), lambda x: Batches(x, Y), lambda x: evaluate(SimpleCNN(), as_loader(x)), lambda x: fit(SimpleCNN(), as_loader(x), n_epochs=1, device="cpu"),
     lambda x: activations(SimpleCNN(), x, "conv1"), lambda x: saliency(SimpleCNN(), x, 3), lambda x: grad_cam(SimpleCNN(), x, 3, "conv2")],
     ids=["predict", "Batches", "evaluate", "fit", "activations", "saliency", "grad_cam"])
-@pytest.mark.parametrize("x", [X.float(), X.float() * 257, X.long()], ids=["0 to 255", "16 bits", "int64"])
+@pytest.mark.parametrize("x", [X.float(), X.float() - 33, X.float() * 257, X.long()], ids=["0 to 255", "less a mean", "16 bits", "int64"])
 def test_pixels_on_another_scale_are_rejected(use, x):
     with pytest.raises((ValueError, TypeError), match="255"): use(x)
 
 
 def test_pixels_on_the_usual_scales_are_taken():
-    "Bytes, [0, 1], a little above 1, standardized; and floats that are no images"
-    for x in (X, X / 255, X / 250, (X / 255 - 0.1307) / 0.3081): assert predict(SimpleCNN(), x).shape == (64, 10)
+    "Bytes, [0, 1], a little above 1, standardized, also each pixel by itself; and floats that are no images"
+    by_pixel = (X / 255 - (X / 255).mean(0)) / ((X / 255).std(0) + 1e-3)  # single pixels far from the rest
+    by_pixel[0, 0, 0, 0] = 240.
+    for x in (X, X / 255, X / 250, (X / 255 - 0.1307) / 0.3081, by_pixel): assert predict(SimpleCNN(), x).shape == (64, 10)
     Batches(torch.rand(64, 5) * 1000, Y)
     Batches(torch.rand(64, 32, 7, 7) * 100, Y)  # a layer's maps
     model = AllConvNet.pretrained()

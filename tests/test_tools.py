@@ -238,19 +238,20 @@ def test_links_without_reference(tmp_path, monkeypatch):
 
 
 def test_finish(tmp_path):
-    "A page as Quarto leaves it: notebooks beside it, scripts and pictures late, copies without code, a palette for pictures; twice is as once."
+    "A page as Quarto leaves it: notebooks beside it, scripts and pictures late, drawings with their sizes, copies without code, a palette for pictures; twice is as once."
     from PIL import Image
     from tools.finish import finish
     (tmp_path/'a_files').mkdir()
     Image.effect_noise((60, 60), 90).convert('RGB').save(tmp_path/'a_files/x.png', dpi=(192, 192))
     before = (tmp_path/'a_files/x.png').stat().st_size
-    (tmp_path/'a.html').write_text('<head><script src="site_libs/x.js"></script></head><main><img src="a_files/x.png" alt="x"></main>')
+    (tmp_path/'a_files/y.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 20" width="30" height="20"></svg>')
+    (tmp_path/'a.html').write_text('<head><script src="site_libs/x.js"></script></head><main><img src="a_files/x.png" alt="x"><img src="a_files/y.svg" alt="y"></main>')
     (tmp_path/'a.html.md').write_text('Words\n<script>' + 'x' * 9999 + '</script>\nmore\n')
     (tmp_path/'sitemap.xml').write_text('<urlset><loc>/a.html</loc></urlset>')
     for _ in range(2):
         finish(tmp_path)
         text = (tmp_path/'a.html').read_text()
-        assert text.count('defer') == 1 == text.count('loading="lazy"') and len((tmp_path/'a.html.md').read_text()) < 99
+        assert text.count('defer') == 1 and text.count('loading="lazy"') == 2 and text.count('width="30" height="20"') == 1 and len((tmp_path/'a.html.md').read_text()) < 99
         assert (tmp_path/'a_files/x.png').stat().st_size < before and Image.open(tmp_path/'a_files/x.png').info['dpi'][0] > 190
         assert (tmp_path/'notebooks/01_conv.ipynb').read_bytes() == (ROOT/'nbs/01_conv.ipynb').read_bytes()
         assert not (tmp_path/'sitemap.xml').exists()  # it has no address
@@ -351,19 +352,23 @@ def test_light_keeps_transparency():
 
 
 def test_figures_are_read_on_both_grounds():
-    "The gray and the lines' colors of nbs/matplotlibrc have the contrast that it promises, on white and on the site's own grounds."
+    "The gray and the lines' colors of nbs/matplotlibrc have the contrast that it promises, on white and on the site's own grounds; dark pages make them brighter."
     from matplotlib import rc_params_from_file
     rc = rc_params_from_file(ROOT/'nbs/matplotlibrc', use_default_template=False)
-    light, *dark = re.findall(r'--paper: (#\w{6})', (ROOT/'tools/theme/theme.css').read_text(encoding='utf-8'))
+    theme = (ROOT/'tools/theme/theme.css').read_text(encoding='utf-8')
+    light, *dark = re.findall(r'--paper: (#\w{6})', theme)
+    more = {float(m) for m in re.findall(r'--figure: brightness\(([\d.]+)\)', theme)}
+    assert len(more) == 1 and '.quarto-figure img { filter: var(--figure, none); }' in theme
     def brightness(color):
         parts = [int(color.lstrip('#')[k:k+2], 16) / 255 for k in (0, 2, 4)]
         return sum(w * (v / 12.92 if v <= .04045 else ((v + .055) / 1.055)**2.4) for w, v in zip((.2126, .7152, .0722), parts))
     def contrast(a, b):
         low, high = sorted(map(brightness, (a, b)))
         return (high + .05) / (low + .05)
+    def brighter(color): return '#' + ''.join(f'{min(255, round(int(color.lstrip("#")[k:k+2], 16) * min(more))):02x}' for k in (0, 2, 4))
     for key in 'text.color', 'axes.labelcolor', 'axes.edgecolor', 'xtick.color', 'ytick.color':
-        assert min(contrast(rc[key], g) for g in ('#ffffff', light)) >= 4.5 and min(contrast(rc[key], g) for g in dark) >= 4, key
-    for color in rc['axes.prop_cycle'].by_key()['color']: assert min(contrast(color, g) for g in ('#ffffff', light, *dark)) >= 3, color
+        assert min(contrast(rc[key], g) for g in ('#ffffff', light)) >= 4.5 and min(contrast(brighter(rc[key]), g) for g in dark) >= 4.5, key
+    for color in rc['axes.prop_cycle'].by_key()['color']: assert min(contrast(color, g) for g in ('#ffffff', light, *dark)) >= 3 and min(contrast(brighter(color), g) for g in dark) >= 3, color
     assert rc['figure.facecolor'] == rc['axes.facecolor'] == rc['savefig.facecolor'] == 'none'
 
 

@@ -14,6 +14,7 @@ if not __package__: sys.path[0] = str(ROOT)
 from tools.home import with_address, write_sitemap
 from tools.widgets import lighten
 
+DRAWN = re.compile(r'<img (?![^>]*\bwidth=)(?=[^>]*src="([^":]+\.svg)")')
 IMG = re.compile(r'<img (?![^>]*\bloading=)(?=[^>]*src="[^":]+")')
 STILL = re.compile(r'src="data:image/(png|jpeg|gif|svg\+xml);base64,([^"]+)"')
 MAIN = re.compile(r'<main\b.*</main>', re.S)
@@ -33,6 +34,7 @@ def finish(site):
         lighten(page)
         before = page.read_text(encoding='utf-8')
         text = STILL.sub(partial(in_file, page.parent/'widgets'), before)
+        text = DRAWN.sub(partial(with_size, page.parent), text)
         text = CODE.sub(with_hanging_lines, MAIN.sub(with_side_notes, text))
         new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub('<script defer ', text)), page.relative_to(site).as_posix())
         if new != before: page.write_text(new, encoding='utf-8')
@@ -50,6 +52,14 @@ def in_file(folder, found):
     file = folder/f'{md5(raw).hexdigest()[:8]}.{found[1].removesuffix("+xml")}'
     file.write_bytes(raw)
     return f'src="{folder.name}/{file.name}"'
+
+
+def with_size(folder, found):
+    "An image of a drawing with the drawing's own size, so that the page keeps its room before it is there."
+    file = folder/html.unescape(found[1])
+    head = file.read_text(encoding='utf-8')[:2000] if file.is_file() else ''
+    size = [re.search(rf'<svg\b[^>]*\s{side}="([\d.]+)"', head) for side in ('width', 'height')]
+    return f'<img width="{round(float(size[0][1]))}" height="{round(float(size[1][1]))}" ' if all(size) else found[0]
 
 
 def with_side_notes(main):
