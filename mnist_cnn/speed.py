@@ -375,7 +375,8 @@ def wait(device: torch.device): # any
 
 def step_kinds(device: torch.device): # where
     "The kinds of step that the classic run can take there, by name; and why others are not among them"
-    batches = Batches(*[t[:16] for t in load_tensors()], 16, device=device)
+    x, y = load_tensors()
+    batches = Batches(x[:16], y[:16], 16, device=device)
     kinds: dict = {"fit, eager": EagerStep, "fit, graph": GraphStep, "fit, kernels": GPUKernelStep}
     left_out = {}
     for name, kind in list(kinds.items()):

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mnist_cnn import gpu, speed, steps, training
 from mnist_cnn.checkpoint import Checkpoint
 from mnist_cnn.data import Batches, load_tensors
-from mnist_cnn.kernels import Unfit, plan
+from mnist_cnn.kernels import Unfit
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.recipes import Average, OneCycle, Schedule
 from mnist_cnn.steps import EagerStep, FlatAdam, GPUKernelStep, GraphStep, KernelStep, optimizer_for
