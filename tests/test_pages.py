@@ -25,9 +25,9 @@ def page(request):
 
 
 @pytest.fixture(scope='module')
-def loaded(chromium, address, page):
+def loaded(browser, address, page):
     "The page, loaded to its end: all its pictures; `lazy` tells whether they waited for a reader."
-    context = chromium.new_context(base_url=address, color_scheme='light', viewport={'width': 1200, 'height': 900})
+    context = browser.new_context(base_url=address, color_scheme='light', viewport={'width': 1200, 'height': 900})
     tab = watched(context.new_page(), address)
     tab.response = tab.goto(f'/{page}.html')
     tab.lazy = tab.evaluate('[...document.querySelectorAll("main img")].every(i => i.loading === "lazy")')

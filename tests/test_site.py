@@ -22,9 +22,9 @@ def documented():
 
 
 @pytest.fixture
-def tab(chromium, address):
+def tab(browser, address):
     "Opens a page of the site; what goes wrong while it is open is in `tab.faults`."
-    context = chromium.new_context(base_url=address, color_scheme='light')
+    context = browser.new_context(base_url=address, color_scheme='light')
     tab = watched(context.new_page(), address)
     yield tab
     context.close()
