@@ -1,5 +1,5 @@
 "Fixtures shared by the tests: the built site, served, and a browser to look at it with."
-import json, os, re, shutil, signal, socket, subprocess, sys, threading, time, urllib.request
+import json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.request
 from pathlib import Path
 
 import pytest
@@ -77,7 +77,9 @@ class Firefox:
     PREFERENCES = {'color_scheme': ('layout.css.prefers-color-scheme.content-override', {'dark': 0, 'light': 1}), 'reduced_motion': ('ui.prefersReducedMotion', {'reduce': 1, 'no-preference': 0}),
                    'forced_colors': ('browser.display.document_color_use', {'active': 2, 'none': 1}), 'java_script_enabled': ('javascript.enabled', {True: True, False: False})}
     DEFAULTS = dict(color_scheme='light', reduced_motion='no-preference', forced_colors='none', java_script_enabled=True)
-    def __init__(self, playwright): self.playwright, self.running = playwright, {}
+    def __init__(self, playwright):
+        self.playwright, self.running, self.folder = playwright, {}, tempfile.TemporaryDirectory()
+        self.downloads = Path(self.folder.name)
     def browser(self, settings):
         "The one with these settings, which are taken out of what is left for a context."
         settings.pop('permissions', None)
@@ -87,11 +89,13 @@ class Firefox:
         return self.running[key]
     def launch(self, preferences):
         from tools.shots import launch_firefox
-        return launch_firefox(self.playwright, preferences) or missing('Firefox: install `firefox-esr` or `firefox`')
+        preferences['browser.sessionhistory.max_total_viewers'] = 0  # the way back loads a page anew, as in Chromium: of one that was kept Playwright hears nothing
+        return launch_firefox(self.playwright, firefox_user_prefs=preferences, downloads_path=self.downloads) or missing('Firefox: install `firefox-esr` or `firefox`')
     def new_context(self, **settings): return self.browser(settings).new_context(**settings)
     def new_page(self, **settings): return self.browser(settings).new_page(**settings)
     def close(self):
         for browser in self.running.values(): browser.close()
+        self.folder.cleanup()
 
 
 def missing(what):
@@ -162,6 +166,19 @@ def enter(field, text):
     "Type a text in the place of what a field holds. (Playwright's `fill` adds to a number in Firefox.)"
     field.press('ControlOrMeta+a')
     field.press_sequentially(text) if text else field.press('Delete')
+
+
+def downloaded(browser, tab, click):
+    "The file that a click downloads. (Of one that the page itself has made Playwright hears nothing in Firefox.)"
+    if not isinstance(browser, Firefox):
+        with tab.expect_download() as download: click()
+        return download.value.path()
+    before, end = {*browser.downloads.iterdir()}, time.monotonic() + 10
+    click()
+    while not (new := {*browser.downloads.iterdir()} - before) or any(f.suffix == '.part' or not f.stat().st_size for f in new):
+        assert time.monotonic() < end, new
+        tab.wait_for_timeout(50)
+    return new.pop()
 
 
 def wait_until(tab, js, arg=None, seconds=10):

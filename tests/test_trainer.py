@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import LONG, enter, node
+from conftest import LONG, downloaded, enter, node
 
 from mnist_cnn import trainer
 from mnist_cnn.data import Batches
@@ -230,28 +230,14 @@ def wait_for(server, seconds=120):
     assert 'widget' in server.heard, server.heard.keys()
 
 
-def test_chromium(browser, place):
-    "The same numbers in Chromium, under the policy."
+@pytest.mark.both
+def test_same_numbers(browser, place):
+    "The numbers of PyTorch in a browser, under the policy."
     _, server = place
     server.heard.clear()
-    tab = browser.new_page()
-    tab.goto(address(server, 'check'))
-    wait_for(server)
-    tab.close()
-    judge(server.heard)
-
-
-def test_firefox(place, tmp_path):
-    "The same numbers in Firefox."
-    found = shutil.which('firefox-esr') or shutil.which('firefox')
-    if not found: pytest.skip('no Firefox')
-    _, server = place
-    server.heard.clear()
-    browser = subprocess.Popen([found, '--headless', '--no-remote', '--profile', str(tmp_path), address(server, 'check')], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, 'HOME': str(tmp_path)})
-    try: wait_for(server)
-    finally:
-        browser.terminate()
-        browser.wait()
+    with browser.new_page() as tab:
+        tab.goto(address(server, 'check'))
+        wait_for(server)
     judge(server.heard)
 
 
@@ -330,13 +316,12 @@ def test_settings_live_in_the_address(tab):
     assert 'as-it-is' in tab.url
 
 
-def test_take_it_home(tab, tmp_path):
+def test_take_it_home(tab, browser, tmp_path):
     "The file that is downloaded is read by Python, which finds the accuracy that the page said."
     press(tab, 'Train')
     done(tab)
-    with tab.expect_download() as download: press(tab, 'Download the weights')
     path = tmp_path/'mine.safetensors'
-    download.value.save_as(path)
+    shutil.copy(downloaded(browser, tab, lambda: press(tab, 'Download the weights')), path)
     *_, x, y = page_digits()
     accuracy = evaluate(load_weights(SimpleCNN(), path), Batches(x, y)).accuracy
     assert abs(accuracy - float(widget(tab).get_attribute('data-done'))) < 1e-9
@@ -459,9 +444,10 @@ def test_in_jupyterlab(browser, lab):
     tab.context.close()
 
 
+@pytest.mark.only_chromium('the memory that a page takes')
 def test_memory_stays(tab):
     "Ten runs take no more memory than one: the kernels keep what they have."
-    def room(): return tab.evaluate("performance.memory ? performance.memory.usedJSHeapSize : 0")
+    def room(): return tab.evaluate("performance.memory.usedJSHeapSize")
     enter(widget(tab).get_by_label('epochs'), '1')
     widget(tab).get_by_label('epochs').press('Tab')
     sizes = []

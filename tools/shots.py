@@ -19,10 +19,10 @@ def launch(playwright, *more):
     return playwright.chromium.launch(executable_path=found, args=[*ARGS, *more])
 
 
-def launch_firefox(playwright, preferences=None):
-    "The system's Firefox, over WebDriver BiDi, with preferences as `about:config` has them; None where there is no Firefox."
+def launch_firefox(playwright, **more):
+    "The system's Firefox, over WebDriver BiDi, with more arguments; None where there is no Firefox."
     found = next(filter(None, map(shutil.which, ('firefox-esr', 'firefox'))), None)
-    return found and playwright.firefox.launch(channel='moz-firefox', executable_path=found, firefox_user_prefs=preferences)
+    return found and playwright.firefox.launch(channel='moz-firefox', executable_path=found, **more)
 
 
 def main():
