@@ -1,5 +1,5 @@
 "Fixtures shared by the tests: the built site, served, and a browser to look at it with."
-import json, os, re, shutil, signal, socket, subprocess, sys, threading, time, urllib.request
+import json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,26 @@ LONG = bool(os.environ.get('LONG'))  # `LONG=1 pytest`: everything everywhere, w
 LONGEST = 'trainer', 'playground', 'pages', 'speed', 'everyone', 'site', 'explore', 'fuzz_api', 'pictures', 'distributed', 'faults', 'package', 'exercises', 'tools', 'cli', 'resume', 'stumbles'
 
 
-def pytest_collection_modifyitems(items):
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'both: run in Firefox too, if the browser is not chosen by `--browser`')
+    config.addinivalue_line('markers', 'only_chromium(why): what no other browser can be asked for')
+
+
+def pytest_collection_modifyitems(config, items):
     order = {f'test_{name}.py': i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    for item in items:
+        if config.getoption('--browser') != 'chromium' and (mark := item.get_closest_marker('only_chromium')): item.add_marker(pytest.mark.skip(reason=f'only in Chromium: {mark.args[0]}'))
+
+
+def pytest_generate_tests(metafunc):
+    "A test marked `both` looks at its page with both browsers."
+    if metafunc.definition.get_closest_marker('both') and metafunc.config.getoption('--browser') == 'chromium':
+        metafunc.parametrize('browser', ['chromium', 'firefox'], indirect=True, scope='session')
 
 
 def pytest_addoption(parser):
+    parser.addoption('--browser', choices=['chromium', 'firefox'], default='chromium', help='the browser that looks at the pages (default: chromium, and some tests in Firefox too)')
     parser.addoption('--site', type=Path, help='a built site to test, such as one that Quarto made; without it one is built')
 
 
@@ -57,19 +71,57 @@ def address(site):
         server.shutdown()
 
 
+class Firefox:
+    """Firefox, as far as the tests use a browser. Playwright cannot tell a running one to be dark or calm, to force its colors or to run no scripts:
+    these are preferences, so there is one Firefox for each set of them, started when it is first asked for. It grants what Chromium asks for permission."""
+    PREFERENCES = {'color_scheme': ('layout.css.prefers-color-scheme.content-override', {'dark': 0, 'light': 1}), 'reduced_motion': ('ui.prefersReducedMotion', {'reduce': 1, 'no-preference': 0}),
+                   'forced_colors': ('browser.display.document_color_use', {'active': 2, 'none': 1}), 'java_script_enabled': ('javascript.enabled', {True: True, False: False})}
+    DEFAULTS = dict(color_scheme='light', reduced_motion='no-preference', forced_colors='none', java_script_enabled=True)
+    def __init__(self, playwright):
+        self.playwright, self.running, self.folder = playwright, {}, tempfile.TemporaryDirectory()
+        self.downloads = Path(self.folder.name)
+    def browser(self, settings):
+        "The one with these settings, which are taken out of what is left for a context."
+        settings.pop('permissions', None)
+        wanted = {pref: values[settings.pop(name, self.DEFAULTS[name])] for name, (pref, values) in self.PREFERENCES.items()}
+        key = tuple(wanted.values())
+        if key not in self.running: self.running[key] = self.launch(wanted)
+        return self.running[key]
+    def launch(self, preferences):
+        from tools.shots import launch_firefox
+        preferences['browser.sessionhistory.max_total_viewers'] = 0  # the way back loads a page anew, as in Chromium: of one that was kept Playwright hears nothing
+        return launch_firefox(self.playwright, firefox_user_prefs=preferences, downloads_path=self.downloads) or missing('Firefox: install `firefox-esr` or `firefox`')
+    def new_context(self, **settings): return self.browser(settings).new_context(**settings)
+    def new_page(self, **settings): return self.browser(settings).new_page(**settings)
+    def close(self):
+        for browser in self.running.values(): browser.close()
+        self.folder.cleanup()
+
+
+def missing(what):
+    "Without a browser its tests are skipped, except where CI is set: there it must be."
+    pytest.fail(f'no {what}') if os.environ.get('CI') else pytest.skip(f'no {what}')
+
+
 @pytest.fixture(scope='session')
-def chromium():
-    "A running Chromium. Without one these tests are skipped, except where CI is set: there it must be."
+def browsers():
+    "The running browsers by their names, each started when it is first asked for."
     from playwright.sync_api import Error, sync_playwright
     from tools.shots import launch
+    class Running(dict):
+        def __missing__(self, name):
+            try: self[name] = Firefox(pw) if name == 'firefox' else launch(pw)
+            except Error as e: missing(f'Chromium: install `chromium` or run `playwright install chromium` ({str(e).splitlines()[0]})')
+            return self[name]
     with sync_playwright() as pw:
-        try: browser = launch(pw)
-        except Error as e:
-            why = f'no Chromium: install `chromium` or run `playwright install chromium` ({str(e).splitlines()[0]})'
-            if os.environ.get('CI'): pytest.fail(why)
-            pytest.skip(why)
-        yield browser
-        browser.close()
+        yield (running := Running())
+        for browser in running.values(): browser.close()
+
+
+@pytest.fixture(scope='session')
+def browser(browsers, request):
+    "A running browser: the one chosen by `--browser`, for a test marked `both` each in turn."
+    return browsers[getattr(request, 'param', request.config.getoption('--browser'))]
 
 
 @pytest.fixture(scope='session')
@@ -108,6 +160,25 @@ def open_widgets(tab, place, notebook):
     tab.goto(f'{place}/lab/tree/{notebook}.ipynb?reset')  # without what was open before
     tab.locator(':is(.explore-conv, .mnist-cnn-playground, .mnist-cnn-trainer)[data-ready]').first.wait_for(timeout=60_000)
     tab.wait_for_timeout(500)
+
+
+def enter(field, text):
+    "Type a text in the place of what a field holds. (Playwright's `fill` adds to a number in Firefox.)"
+    field.press('ControlOrMeta+a')
+    field.press_sequentially(text) if text else field.press('Delete')
+
+
+def downloaded(browser, tab, click):
+    "The file that a click downloads. (Of one that the page itself has made Playwright hears nothing in Firefox.)"
+    if not isinstance(browser, Firefox):
+        with tab.expect_download() as download: click()
+        return download.value.path()
+    before, end = {*browser.downloads.iterdir()}, time.monotonic() + 10
+    click()
+    while not (new := {*browser.downloads.iterdir()} - before) or any(f.suffix == '.part' or not f.stat().st_size for f in new):
+        assert time.monotonic() < end, new
+        tab.wait_for_timeout(50)
+    return new.pop()
 
 
 def wait_until(tab, js, arg=None, seconds=10):

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LONG, node
+from conftest import LONG, Firefox, node
 from pages import from_npm
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def open_page(chromium, address):
+def open_page(browser, address):
     "Opens a page of the site as somebody may have set their browser."
     contexts = []
     def opened(page, **settings):
-        contexts.append(chromium.new_context(base_url=address, **{'viewport': {'width': 1200, 'height': 900}, **settings}))
+        contexts.append(browser.new_context(base_url=address, **{'viewport': {'width': 1200, 'height': 900}, **settings}))
         tab = contexts[-1].new_page()
         tab.goto(f'/{page}.html')
         return tab
@@ -23,6 +23,7 @@ def open_page(chromium, address):
     for c in contexts: c.close()
 
 
+@pytest.mark.only_chromium('Lighthouse')
 def test_lighthouse(address):
     "At least 95 for speed, accessibility, good practice and search, on a phone and on a desktop."
     from_npm('lighthouse/cli/index.js')
@@ -38,12 +39,14 @@ def test_lighthouse(address):
 
 
 @pytest.fixture
-def calm(chromium, address):
-    "A tab in a browser whose system asks for calm (Playwright's own way does not reach SVG pictures)."
+def calm(browser, address):
+    "A tab in a browser whose system asks for calm (Playwright's own way does not reach SVG pictures in Chromium)."
     from tools.shots import launch
-    browser = launch(types.SimpleNamespace(chromium=chromium.browser_type), '--force-prefers-reduced-motion')
-    yield browser.new_page(base_url=address, viewport={'width': 1200, 'height': 900}, reduced_motion='reduce')
-    browser.close()
+    calm = browser if isinstance(browser, Firefox) else launch(types.SimpleNamespace(chromium=browser.browser_type), '--force-prefers-reduced-motion')
+    tab = calm.new_page(base_url=address, viewport={'width': 1200, 'height': 900}, reduced_motion='reduce')
+    yield tab
+    tab.close()
+    if calm is not browser: calm.close()
 
 
 def test_calm(calm):
@@ -87,6 +90,7 @@ def test_links_to_pytorch(site):
     assert len(made) > 10 and f'{DOCS}docs/stable/generated/torch.nn.functional.cross_entropy.html' in made
 
 
+@pytest.mark.only_chromium('the tree of what a screen reader is told')
 @pytest.mark.parametrize('page', ['conv', 'playground'])
 def test_screen_reader(open_page, page):
     "What a screen reader is told: whatever can be focused has a name, sliders say their value, news is announced."

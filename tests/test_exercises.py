@@ -46,9 +46,9 @@ def test_wrong_answers_are_rejected(page, n, e):
 
 
 @pytest.fixture(scope='module')
-def sheet(chromium):
+def sheet(browser):
     "A page with the fields of all exercises, and nothing else."
-    page = chromium.new_page()
+    page = browser.new_page()
     faults = []
     page.on('pageerror', lambda e: faults.append(str(e)))
     page.set_content('<main>' + ''.join(f'<section id="{c}-{n}">{_page(e, n, "")}</section>' for c, n, e in ALL) + _look() + '</main>')
@@ -124,8 +124,8 @@ def test_each_page_has_a_field_for_each_exercise(site, page):
     assert sum('.mcx[data-exercise]' in script for script in scripts) == 1 and '.mcx[data-exercise]' not in text
 
 
-def test_a_person_answers_on_the_page(address, chromium):
-    with chromium.new_page() as page:
+def test_a_person_answers_on_the_page(address, browser):
+    with browser.new_page() as page:
         page.goto(f'{address}/conv.html')
         box = page.locator('.mcx', has_text='The rows of the output').first
         field = box.get_by_label('The rows of the output, then every such kernel size, the smallest first.')
@@ -138,8 +138,8 @@ def test_a_person_answers_on_the_page(address, chromium):
         assert page.url == f'{address}/conv.html'
 
 
-def test_a_field_stays_in_sight_and_an_answer_is_closed(address, chromium):
-    with chromium.new_page() as page:
+def test_a_field_stays_in_sight_and_an_answer_is_closed(address, browser):
+    with browser.new_page() as page:
         page.goto(f'{address}/conv.html')
         cell = page.locator('.cell', has=page.locator('.mcx')).first
         assert cell.locator('.mcx').is_visible() and not cell.locator('pre').first.is_visible()

@@ -25,9 +25,9 @@ def page(request):
 
 
 @pytest.fixture(scope='module')
-def loaded(chromium, address, page):
+def loaded(browser, address, page):
     "The page, loaded to its end: all its pictures; `lazy` tells whether they waited for a reader."
-    context = chromium.new_context(base_url=address, color_scheme='light', viewport={'width': 1200, 'height': 900})
+    context = browser.new_context(base_url=address, color_scheme='light', viewport={'width': 1200, 'height': 900})
     tab = watched(context.new_page(), address)
     tab.response = tab.goto(f'/{page}.html')
     tab.lazy = tab.evaluate('[...document.querySelectorAll("main img")].every(i => i.loading === "lazy")')
@@ -151,6 +151,7 @@ def test_open_this_notebook(tab, page):
     assert re.sub(r'^\d+[a-z]*_', '', name) == f'{page}.ipynb'
 
 
+@pytest.mark.only_chromium('a page as it is on paper')
 def test_paper(tab, page):
     "On paper: no navigation, answers open, code wrapped, no picture wider than the sheet, dark ink on white though the screen is dark."
     tab.set_viewport_size({'width': 700, 'height': 1000})
@@ -190,7 +191,7 @@ def test_axe(tab, page):
           if (kinds.every(k => known.has(k))) pre.textContent = 'known'; else kinds.forEach(k => known.add(k));
         } }''')
     for scheme, width in (WIDE, NARROW) if page in BOTH else ((WIDE, NARROW)[list(PAGES).index(page) % 2],):
-        tab.emulate_media(color_scheme=scheme)
+        if scheme == 'dark': tab.get_by_role('button', name='Dark theme').first.click()
         tab.set_viewport_size({'width': width, 'height': 900})
         tab.wait_for_timeout(200)
         judge_by_axe(tab)

@@ -56,8 +56,8 @@ def place(page):
 
 
 @pytest.fixture
-def tab(chromium, place):
-    context = chromium.new_context(viewport={'width': 1200, 'height': 900}, reduced_motion='reduce')
+def tab(browser, place):
+    context = browser.new_context(viewport={'width': 1200, 'height': 900}, reduced_motion='reduce')
     tab, tab.faults, tab.asked = context.new_page(), [], []
     tab.on('pageerror', lambda e: tab.faults.append(str(e)))
     context.on('request', lambda r: tab.asked.append(r.url))

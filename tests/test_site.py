@@ -22,12 +22,18 @@ def documented():
 
 
 @pytest.fixture
-def tab(chromium, address):
-    "Opens a page of the site; what goes wrong while it is open is in `tab.faults`."
-    context = chromium.new_context(base_url=address, color_scheme='light')
-    tab = watched(context.new_page(), address)
-    yield tab
-    context.close()
+def open_tab(browser, address):
+    "Opens a tab as somebody may have set their browser; what goes wrong while it is open is in its `faults`."
+    contexts = []
+    def opened(**settings):
+        contexts.append(browser.new_context(base_url=address, **{'color_scheme': 'light', **settings}))
+        return watched(contexts[-1].new_page(), address)
+    yield opened
+    for c in contexts: c.close()
+
+
+@pytest.fixture
+def tab(open_tab): return open_tab()
 
 
 # The parts of the frame, by role and name, as any renderer has them.
@@ -85,6 +91,7 @@ def test_sidebar(tab):
     assert all(t.strip() for t in links.all_text_contents())
 
 
+@pytest.mark.both
 @pytest.mark.skipif(not documented(), reason='no function is exported yet')
 def test_search(tab):
     "A function's name, searched for, leads to where it is documented."
@@ -99,6 +106,7 @@ def test_search(tab):
     assert tab.faults == []
 
 
+@pytest.mark.both
 def test_themes(tab):
     "The toggle darkens the page, the choice outlives a reload and leads to the next page."
     tab.goto('/index.html')
@@ -117,9 +125,9 @@ def test_themes(tab):
 
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_theme_of_the_reader(tab, scheme):
+def test_theme_of_the_reader(open_tab, scheme):
     "Without a choice the page takes the reader's own theme, and its text stands out from its ground."
-    tab.emulate_media(color_scheme=scheme)
+    tab = open_tab(color_scheme=scheme)
     tab.goto('/index.html')
     tab.wait_for_timeout(200)
     ground, ink = (sum(map(float, re.findall(r'[\d.]+', tab.evaluate(f'getComputedStyle(document.body).{p}'))[:3]))
@@ -159,10 +167,9 @@ def test_narrow_menu(tab):
 
 
 @pytest.mark.parametrize('size', [(1280, 800), (390, 844)])
-def test_first_screen(tab, size):
+def test_first_screen(open_tab, size):
     "The first screen of the site is the toy: title, field, an answer that agrees with what is drawn, and one way on."
-    tab.emulate_media(reduced_motion='reduce')
-    tab.set_viewport_size({'width': size[0], 'height': size[1]})
+    tab = open_tab(reduced_motion='reduce', viewport={'width': size[0], 'height': size[1]})
     tab.goto('/index.html', wait_until='networkidle')
     root = tab.get_by_role('group', name='Playground').first
     answer, bars = root.get_by_role('group', name='Answer'), root.get_by_role('group', name='The probability of each class').get_by_role('button')

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import LONG, node
+from conftest import LONG, downloaded, enter, node
 
 from mnist_cnn import trainer
 from mnist_cnn.data import Batches
@@ -230,36 +230,22 @@ def wait_for(server, seconds=120):
     assert 'widget' in server.heard, server.heard.keys()
 
 
-def test_chromium(chromium, place):
-    "The same numbers in Chromium, under the policy."
+@pytest.mark.both
+def test_same_numbers(browser, place):
+    "The numbers of PyTorch in a browser, under the policy."
     _, server = place
     server.heard.clear()
-    tab = chromium.new_page()
-    tab.goto(address(server, 'check'))
-    wait_for(server)
-    tab.close()
-    judge(server.heard)
-
-
-def test_firefox(place, tmp_path):
-    "The same numbers in Firefox."
-    found = shutil.which('firefox-esr') or shutil.which('firefox')
-    if not found: pytest.skip('no Firefox')
-    _, server = place
-    server.heard.clear()
-    browser = subprocess.Popen([found, '--headless', '--no-remote', '--profile', str(tmp_path), address(server, 'check')], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, 'HOME': str(tmp_path)})
-    try: wait_for(server)
-    finally:
-        browser.terminate()
-        browser.wait()
+    with browser.new_page() as tab:
+        tab.goto(address(server, 'check'))
+        wait_for(server)
     judge(server.heard)
 
 
 @pytest.fixture
-def tab(chromium, place):
+def tab(browser, place):
     "The page; nothing may go wrong while it is open, and no other host may be asked."
     _, server = place
-    context = chromium.new_context(viewport={'width': 1200, 'height': 900})
+    context = browser.new_context(viewport={'width': 1200, 'height': 900})
     tab, faults = context.new_page(), []
     tab.on('console', lambda m: faults.append(m.text) if m.type in ('error', 'warning') else None)
     tab.on('pageerror', lambda e: faults.append(str(e)))
@@ -296,7 +282,7 @@ def test_train_pause_step_reset(tab):
         widget(tab).get_by_role('button', name=name, exact=True).focus()
         tab.keyboard.press('Enter')
     def steps(): return int(widget(tab).get_attribute('data-steps') or 0)
-    widget(tab).get_by_label('epochs').fill('30')  # long enough to be stopped on a busy machine
+    enter(widget(tab).get_by_label('epochs'), '30')  # long enough to be stopped on a busy machine
     widget(tab).get_by_label('epochs').press('Tab')
     key('One step')
     until(tab, "document.querySelector('.mnist-cnn-trainer').dataset.steps === '1'")
@@ -320,7 +306,7 @@ def test_train_pause_step_reset(tab):
 def test_settings_live_in_the_address(tab):
     "What is set stands in the address, and an address sets it."
     widget(tab).get_by_label('learning rate').select_option('0.01')
-    widget(tab).get_by_label('epochs').fill('3')
+    enter(widget(tab).get_by_label('epochs'), '3')
     widget(tab).get_by_label('epochs').press('Tab')
     assert 'train=lr:0.01,epochs:3' in tab.url
     tab.reload()
@@ -330,13 +316,12 @@ def test_settings_live_in_the_address(tab):
     assert 'as-it-is' in tab.url
 
 
-def test_take_it_home(tab, tmp_path):
+def test_take_it_home(tab, browser, tmp_path):
     "The file that is downloaded is read by Python, which finds the accuracy that the page said."
     press(tab, 'Train')
     done(tab)
-    with tab.expect_download() as download: press(tab, 'Download the weights')
     path = tmp_path/'mine.safetensors'
-    download.value.save_as(path)
+    shutil.copy(downloaded(browser, tab, lambda: press(tab, 'Download the weights')), path)
     *_, x, y = page_digits()
     accuracy = evaluate(load_weights(SimpleCNN(), path), Batches(x, y)).accuracy
     assert abs(accuracy - float(widget(tab).get_attribute('data-done'))) < 1e-9
@@ -394,16 +379,16 @@ def test_a_preset_of_two_runs(tab):
     assert preset.get_attribute('aria-pressed') == 'true'
 
 
-def test_without_scripts_and_without_simd(chromium, place):
+def test_without_scripts_and_without_simd(browser, place):
     "Where nothing runs there are a picture and a sentence; where WebAssembly is missing, another sentence."
     _, server = place
-    context = chromium.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(address(server, 'page'))
     assert 'This is a still picture' in widget(tab).inner_text() and widget(tab).locator('img').get_attribute('alt')
     context.close()
     for lost, says in (('delete globalThis.WebAssembly', 'WebAssembly with SIMD'), ('globalThis.Worker = undefined', 'Web Workers')):
-        tab = chromium.new_page()
+        tab = browser.new_page()
         tab.add_init_script(lost)
         tab.goto(address(server, 'page'))
         assert f'This browser has no {says}' in widget(tab).inner_text() and widget(tab).locator('img').count() == 1
@@ -413,12 +398,12 @@ def test_without_scripts_and_without_simd(chromium, place):
 TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 
 @pytest.mark.parametrize('scheme, width', [('light', 1200), ('dark', 320)])
-def test_for_everyone(chromium, place, scheme, width):
+def test_for_everyone(browser, place, scheme, width):
     "axe-core finds nothing while the widget is idle, training and done, all of it open; nothing is cut off sideways, nothing is animated."
     from pages import from_npm
     folder, server = place
     shutil.copy(from_npm('axe-core/axe.min.js'), folder/'axe.js')
-    context = chromium.new_context(viewport={'width': width, 'height': 900}, color_scheme=scheme, reduced_motion='reduce')
+    context = browser.new_context(viewport={'width': width, 'height': 900}, color_scheme=scheme, reduced_motion='reduce')
     tab = context.new_page()
     tab.goto(address(server, 'page'))
     tab.add_style_tag(content=':root { color-scheme: light dark; background: Canvas; color: CanvasText; }')
@@ -430,14 +415,14 @@ def test_for_everyone(chromium, place, scheme, width):
         found = tab.evaluate('tags => axe.run("main", {runOnly: tags, resultTypes: ["violations"]})', TAGS)
         assert not found['violations'], '\n'.join(f'{v["id"]}: {n["html"][:200]}: {n["failureSummary"]}' for v in found['violations'] for n in v['nodes'][:3])
     judge_page()
-    widget(tab).get_by_label('epochs').fill('20')
+    enter(widget(tab).get_by_label('epochs'), '20')
     widget(tab).get_by_label('epochs').press('Tab')
     press(tab, 'Train')
     until(tab, "+document.querySelector('.mnist-cnn-trainer').dataset.steps > 20")
     judge_page()
     assert widget(tab).get_attribute('data-training') == 'true'
     press(tab, 'Pause')
-    widget(tab).get_by_label('epochs').fill('1')
+    enter(widget(tab).get_by_label('epochs'), '1')
     widget(tab).get_by_label('epochs').press('Tab')
     press(tab, 'Train')
     done(tab)
@@ -445,10 +430,10 @@ def test_for_everyone(chromium, place, scheme, width):
     context.close()
 
 
-def test_in_jupyterlab(chromium, lab):
+def test_in_jupyterlab(browser, lab):
     "There it trains on the digits that lie in the output."
     from conftest import open_widgets
-    tab = chromium.new_context(viewport={'width': 1200, 'height': 900}).new_page()
+    tab = browser.new_context(viewport={'width': 1200, 'height': 900}).new_page()
     faults = []
     tab.on('pageerror', lambda e: faults.append(str(e)))
     open_widgets(tab, lab, '35_trainer')
@@ -459,10 +444,11 @@ def test_in_jupyterlab(chromium, lab):
     tab.context.close()
 
 
+@pytest.mark.only_chromium('the memory that a page takes')
 def test_memory_stays(tab):
     "Ten runs take no more memory than one: the kernels keep what they have."
-    def room(): return tab.evaluate("performance.memory ? performance.memory.usedJSHeapSize : 0")
-    widget(tab).get_by_label('epochs').fill('1')
+    def room(): return tab.evaluate("performance.memory.usedJSHeapSize")
+    enter(widget(tab).get_by_label('epochs'), '1')
     widget(tab).get_by_label('epochs').press('Tab')
     sizes = []
     for _ in range(10):

@@ -19,6 +19,12 @@ def launch(playwright, *more):
     return playwright.chromium.launch(executable_path=found, args=[*ARGS, *more])
 
 
+def launch_firefox(playwright, **more):
+    "The system's Firefox, over WebDriver BiDi, with more arguments; None where there is no Firefox."
+    found = next(filter(None, map(shutil.which, ('firefox-esr', 'firefox'))), None)
+    return found and playwright.firefox.launch(channel='moz-firefox', executable_path=found, **more)
+
+
 def main():
     from playwright.sync_api import sync_playwright
     p = argparse.ArgumentParser(description='Take screenshots of every page of the built site.')
