@@ -292,11 +292,11 @@ QUARTO = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="vie
 <table class="table-striped"><tbody><tr>""" + '<td>a_long_column</td>'*9 + """</tr></tbody></table>
 <p>Then <code>mnist-cnn_""" + 'long'*30 + """</code>.</p></main></html>"""
 
-def test_as_quarto_writes_it(chromium, tmp_path):
+def test_as_quarto_writes_it(browser, tmp_path):
     "Display maths in a paragraph, a table outside a cell and long code within a line do not widen a narrow page; no row is striped; parts of the contents differ from chapters."
     (tmp_path/'page.html').write_text(QUARTO, encoding='utf-8')
     (tmp_path/'styles.css').write_text((ROOT/'nbs/styles.css').read_text(encoding='utf-8'), encoding='utf-8')
-    tab = chromium.new_page(viewport={'width': 320, 'height': 600})
+    tab = browser.new_page(viewport={'width': 320, 'height': 600})
     tab.goto((tmp_path/'page.html').as_uri())
     assert tab.evaluate('document.scrollingElement.scrollWidth') <= 320
     assert tab.locator('math').evaluate('m => m.scrollWidth > m.clientWidth') and tab.locator('table').evaluate('t => t.scrollWidth > t.clientWidth')  # they scroll by themselves
