@@ -1,6 +1,6 @@
-"""`mnist-cnn` in a process of its own, started in milliseconds: a warm Python, which has imported everything and trained nothing, forks for each command.
+"""`mnist-cnn`, or a few lines of Python, in a process of its own, started in milliseconds: a warm Python, which has imported everything and trained nothing, forks for each command.
 
-The tests use `start` and `command`, which look like `subprocess.Popen` and `subprocess.run`. A child has default signals (a job in the background
+The tests use `start`, `command` and `program`, which look like `subprocess.Popen` and `subprocess.run`. A child has default signals (a job in the background
 may have inherited an ignored Ctrl-C), its own environment, folder and files, and ends with the code of `cli.main`. What the start of a process itself
 does is tested with real processes, in test_cli.py and test_package.py.
 """
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 class Started:
     "A command under way, as `subprocess.Popen` shows one"
-    def __init__(self, args, env=None, cwd=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE, before=None):
+    def __init__(self, args, env=None, cwd=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE, before=None, program=None):
         self.args, self.returncode, self._files = [str(a) for a in args], None, {}
         fds, mine = [], []
         for name, wanted in ("stdout", stdout), ("stderr", stderr):
@@ -26,7 +26,7 @@ class Started:
         self.stdout, self.stderr = self._files.get("stdout"), self._files.get("stderr")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(_address())
-        request = json.dumps(dict(args=self.args, env=dict(os.environ if env is None else env), cwd=str(cwd or os.getcwd()), before=before)).encode()
+        request = json.dumps(dict(args=self.args, env=dict(os.environ if env is None else env), cwd=str(cwd or os.getcwd()), before=before, program=program)).encode()
         self._socket.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
         self._socket.sendall(request)
         for fd in mine: os.close(fd)
@@ -99,6 +99,13 @@ def command(*args, timeout=300, **kwargs):
     return subprocess.CompletedProcess(process.args, process.returncode, out or "", err or "")
 
 
+def program(text, timeout=300, **kwargs):
+    "Run Python's lines, to their end"
+    process = Started([], program=text, **kwargs)
+    out, err = process.communicate(timeout)
+    return subprocess.CompletedProcess(["python", "-c", text], process.returncode, out or "", err or "")
+
+
 def _child(request, fds):
     "In the copy: become the command"
     for number in range(1, signal.NSIG):
@@ -120,7 +127,7 @@ def _child(request, fds):
     try:
         if request["before"]: exec(request["before"], {"__name__": "before"})
         from mnist_cnn import cli
-        try: code = cli.main(request["args"])
+        try: code = exec(request["program"], {"__name__": "__main__"}) or 0 if request["program"] else cli.main(request["args"])
         except SystemExit as e: code = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
         for f in sys.stdout, sys.stderr: f.flush()
     except BrokenPipeError: pass
