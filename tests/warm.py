@@ -1,7 +1,7 @@
 """`mnist-cnn`, or a few lines of Python, in a process of its own, started in milliseconds: a warm Python, which has imported everything and trained nothing, forks for each command.
 
 The tests use `start`, `command` and `program`, which look like `subprocess.Popen` and `subprocess.run`. A child has default signals (a job in the background
-may have inherited an ignored Ctrl-C), its own environment, folder and files, and ends with the code of `cli.main`. What the start of a process itself
+may have inherited an ignored Ctrl-C), its own environment, folder and files, and the umask of who starts it, and ends with the code of `cli.main`. What the start of a process itself
 does is tested with real processes, in test_cli.py and test_package.py.
 """
 import atexit, array, contextlib, json, os, select, signal, socket, subprocess, sys, tempfile, threading, time
@@ -26,7 +26,8 @@ class Started:
         self.stdout, self.stderr = self._files.get("stdout"), self._files.get("stderr")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(_address())
-        request = json.dumps(dict(args=self.args, env=dict(os.environ if env is None else env), cwd=str(cwd or os.getcwd()), before=before, program=program)).encode()
+        os.umask(umask := os.umask(0))
+        request = json.dumps(dict(umask=umask, args=self.args, env=dict(os.environ if env is None else env), cwd=str(cwd or os.getcwd()), before=before, program=program)).encode()
         self._socket.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
         self._socket.sendall(request)
         for fd in mine: os.close(fd)
@@ -122,6 +123,7 @@ def _child(request, fds):
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
+    os.umask(request["umask"])
     sys.argv = ["mnist-cnn", *request["args"]]
     code = 1
     try:
