@@ -127,8 +127,7 @@ def tab(browser, request):
     tab.on('pageerror', lambda e: faults.append(str(e)))
     tab.on('request', lambda r: faults.append(f'another host: {r.url}')
            if urlsplit(r.url).scheme in ('http', 'https') and not r.url.startswith(place) else None)
-    tab.show = lambda page: (tab.goto(f'/{page}.html', wait_until='networkidle') if where == 'site' else
-                             open_widgets(tab, place, {'index': 'index', 'playground': '36_playground'}[page]))
+    tab.show = lambda page: show(tab, page) if where == 'site' else open_widgets(tab, place, {'index': 'index', 'playground': '36_playground'}[page])
     tab.show('playground')
     yield tab
     assert faults == []
@@ -136,6 +135,18 @@ def tab(browser, request):
 
 
 everywhere = pytest.mark.parametrize('tab', ['site', 'lab'], indirect=True)
+everywhere_if_long = pytest.mark.parametrize('tab', ['site', 'lab'] if LONG else ['site'], indirect=True)  # what hangs on the widget alone
+
+
+def ready(tab):
+    "Wait until every playground of the page has started."
+    wait_until(tab, "[...document.querySelectorAll('.mnist-cnn-playground')].every(e => e.dataset.ready !== undefined)")
+    settle(tab)
+
+
+def show(tab, page):
+    tab.goto(f'/{page}.html')
+    ready(tab)
 
 
 def widget(tab, n=0): return tab.locator('.mnist-cnn-playground').nth(n)
@@ -171,14 +182,16 @@ def logits(root): return json.loads(root.get_attribute('data-logits'))
 
 @pytest.mark.parametrize('tab, side, left, top', [(where, *square) for square in ((.3, .05, .65), (.8, .1, .1), (.15, .8, .05)) for where in ('site', 'lab') if LONG or where == 'site' or square[0] == .3], indirect=['tab'])
 def test_drawn_digits(tab, side, left, top):
-    "Digits drawn in any place and size are read as themselves; on the front page, where the layers are folded."
+    "Digits drawn in any place and size are read as themselves; on the front page, where the layers are folded. (A frame passes with every point, so those of few points stand for all but once.)"
     tab.show('index')
-    root = widget(tab)
+    root, all_of_them = widget(tab), LONG or side == .8
     for digit, lines in STROKES.items():
+        if not all_of_them and sum(map(len, lines)) > 20: continue
+        last = digit
         root.get_by_role('button', name='Clear').click()
         draw(tab, root, lines, side, left, top)
         assert read(root) == str(digit), f'{digit} is read as {read(root)}'
-    assert f'Your drawing is read as {digit}' in said(root)
+    assert f'Your drawing is read as {last}' in said(root)
     assert float(root.get_attribute('data-milliseconds')) < 100  # some 5 on a desktop; here others may be at work
 
 
@@ -197,7 +210,7 @@ def test_test_digits_by_keyboard(tab):
         assert chosen(root).count() == 1
 
 
-@everywhere
+@everywhere_if_long
 def test_epochs(tab):
     "The slider changes the network to what it was, says its accuracy and keeps the digit."
     root, run = widget(tab), [*((*classic_run()[i], i) for i in (0, 1, 2, 5)), for_pens()]
@@ -289,7 +302,7 @@ def test_maps_by_keyboard(tab):
     assert root.locator('.mcp-title').inner_text().startswith('conv1, map 1, row 1, column 2 = ')
 
 
-@everywhere
+@everywhere_if_long
 def test_several_on_a_page(tab):
     "Each widget is started once and has its own drawing."
     roots = tab.locator('.mnist-cnn-playground')
@@ -329,8 +342,8 @@ def test_reload_and_back(tab):
     before = logits(root), ink(root).count(), root.get_by_role('status').last.inner_text()
     for leave in (tab.reload, lambda: (tab.goto('/conv.html'), tab.go_back())):
         leave()
-        tab.wait_for_load_state('networkidle')
-        settle(tab)
+        tab.wait_for_load_state()
+        ready(tab)
         found = logits(widget(tab)), ink(widget(tab)).count(), widget(tab).get_by_role('status').last.inner_text()
         assert found[1:] == before[1:] and np.abs(np.array(found[0]) - before[0]).max() < .5  # points are kept to a tenth
     widget(tab).get_by_role('button', name='Test digit 4').click()
@@ -339,7 +352,7 @@ def test_reload_and_back(tab):
     assert chosen(widget(tab)).get_attribute('aria-label') == 'Test digit 4'
 
 
-@everywhere
+@everywhere_if_long
 def test_lost_pointer(tab):
     "A pen that is lost does not block the next line."
     root = widget(tab)
@@ -378,7 +391,7 @@ def test_forced_colours(browser, address):
     "Where the system sets the colours, every bar has an edge and the winning one stands out."
     context = browser.new_context(base_url=address, forced_colors='active', reduced_motion='reduce')
     tab = context.new_page()
-    tab.goto('/index.html', wait_until='networkidle')
+    show(tab, 'index')
     ground = tab.evaluate("getComputedStyle(document.querySelector('.mcp-track')).backgroundColor")
     best, other = (widget(tab).locator(q).first.evaluate('e => getComputedStyle(e).backgroundColor') for q in ('.mcp-best .mcp-fill', '.mcp-bar:not(.mcp-best) .mcp-fill'))
     assert len({ground, best, other}) == 3
@@ -401,7 +414,7 @@ def test_touch(browser, address):
     "A finger draws too, and does not scroll the page."
     context = browser.new_context(base_url=address, viewport={'width': 390, 'height': 800}, has_touch=True)
     tab = context.new_page()
-    tab.goto('/playground.html', wait_until='networkidle')
+    show(tab, 'playground')
     root = widget(tab)
     field = field_of(root)
     field.scroll_into_view_if_needed()
