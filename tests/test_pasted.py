@@ -70,10 +70,12 @@ def tab(browser, place):
 GIVE = """([data, name, type, how]) => {
   const root = document.querySelector('.mnist-cnn-playground'), file = new File([Uint8Array.from(atob(data), c => c.charCodeAt(0))], name, {type}), transfer = new DataTransfer();
   transfer.items.add(file);
-  const field = root.querySelector('.mcp-field'), event = (kind, of) => new of(kind, {bubbles: true, cancelable: true, [of === DragEvent ? 'dataTransfer' : 'clipboardData']: transfer});
+  const field = root.querySelector('.mcp-field'), event = (kind, of) => new of(kind, {bubbles: true, cancelable: true, ...(of === DragEvent && {dataTransfer: transfer})});
   if (how === 'drop') return field.dispatchEvent(event('dragover', DragEvent)) + field.dispatchEvent(event('drop', DragEvent));
   root.querySelector('.mcp-actions button').focus();
-  return document.activeElement.dispatchEvent(event('paste', ClipboardEvent));
+  const pasted = event('paste', ClipboardEvent);
+  Object.defineProperty(pasted, 'clipboardData', {value: transfer});  // Firefox makes none with files in it
+  return document.activeElement.dispatchEvent(pasted);
 }"""
 SEEN = """c => { const d = c.getContext('2d').getImageData(0, 0, 280, 280).data; return Array.from({length: 784}, (_, i) => d[4 * ((10 * Math.floor(i / 28) + 5) * 280 + 10 * (i % 28) + 5)]); }"""
 
@@ -102,7 +104,7 @@ def test_a_photograph(tab, how, name):
     assert np.abs(np.array(root.locator('.mcp-input').evaluate(SEEN)) - prepare_image(path).flatten().numpy()).mean() <= MOST
     assert root.locator('.mcp-verdict strong').inner_text() == '1' and root.locator('.mcp-field image').count() == root.locator('.mcp-found').count() == 1
     assert 'The digit in your picture is read as 1' in root.locator('.mcp-live').inner_text()
-    assert sum('pictures' in url or url.startswith('blob:') for url in tab.asked) >= 1
+    if name == 'light' or tab.context.browser.browser_type.name == 'chromium': assert sum('pictures' in url or url.startswith('blob:') for url in tab.asked) >= 1  # Firefox does not tell of what it takes from memory
     b = root.locator('.mcp-field').bounding_box()
     tab.mouse.move(b['x'] + 100, b['y'] + 40)
     tab.mouse.down()

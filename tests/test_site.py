@@ -299,7 +299,7 @@ def test_as_quarto_writes_it(browser, tmp_path):
     tab = browser.new_page(viewport={'width': 320, 'height': 600})
     tab.goto((tmp_path/'page.html').as_uri())
     assert tab.evaluate('document.scrollingElement.scrollWidth') <= 320
-    assert tab.locator('math').evaluate('m => m.scrollWidth > m.clientWidth') and tab.locator('table').evaluate('t => t.scrollWidth > t.clientWidth')  # they scroll by themselves
+    assert tab.locator('math').evaluate('m => [m, m.parentElement].some(e => e.scrollWidth > e.clientWidth)') and tab.locator('table').evaluate('t => t.scrollWidth > t.clientWidth')  # they scroll by themselves
     assert tab.locator('td').first.evaluate('e => getComputedStyle(e).backgroundColor') == 'rgba(0, 0, 0, 0)'
     part, chapter = (tab.locator(f'#quarto-sidebar {kind}').evaluate('e => getComputedStyle(e).textTransform') for kind in ('span', 'a'))
     assert (part, chapter) == ('uppercase', 'none')
