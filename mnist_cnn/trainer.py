@@ -107,7 +107,7 @@ def _trainer_still():
             f"<p>{says} This is a still picture; where scripts run, in a trusted notebook or on the website, you can train the network here.</p>")
 
 # %% ../nbs/35_trainer.ipynb #5ddaed5b
-def train_in_page(n: int = 10_000, # training digits: 100, 300, 1000, 3000 or 10000; in a notebook at most 1000
+def train_in_page(n: int = 10_000, # training digits: 100, 300, 1000, 3000 or 10000; in a notebook at most 800
                   n_epochs: int = 4, # passes over them, 1 to 200
                   bs: int = 32, # samples in a batch
                   lr: float = 2e-3, # learning rate
@@ -137,4 +137,4 @@ def train_in_page(n: int = 10_000, # training digits: 100, 300, 1000, 3000 or 10
                   f'{inlined("playground.css")}{inlined("trainer.css")}{inlined("playground.js")}{inlined("trainer.js")}')
 
 @cache
-def _few(): return pack_digits(1000, 200)
+def _few(): return pack_digits(800, 400)

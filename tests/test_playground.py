@@ -224,7 +224,7 @@ def test_epochs(tab):
         model.load_state_dict(run[epoch][0])
         with torch.inference_mode(): expected = model(x[y == 0][:1].float() / 255)[0]
         assert np.abs(np.array(logits(root)) - expected.numpy()).max() < 5e-3
-        assert f'{run[epoch][2]}: {100*run[epoch][1]:.2f} %' in root.get_by_role('status').last.inner_text()
+        assert f'{run[epoch][2]}: {100*run[epoch][1]:.2f}%' in root.get_by_role('status').last.inner_text()
 
 
 @everywhere

@@ -83,6 +83,7 @@ def numbers(tmp_path_factory):
                 measured=dict(state=flat(model), accuracy=score.accuracy, loss=score.loss, dead=dead), choices={rename.get(k, k): v for k, v in trainer._choices.items()}, presets=trainer._presets)
     (folder/'numbers.json').write_text(json.dumps(data), encoding='utf-8')
     (folder/'digits.bin').write_bytes(pack_digits())
+    (folder/'few.bin').write_bytes(trainer._few())
     return folder
 
 
@@ -296,7 +297,7 @@ def test_train_pause_step_reset(tab):
     assert steps() == paused < 960 and 'Paused' in widget(tab).get_by_role('status').first.inner_text()
     key('Train on')
     done(tab)
-    assert steps() == 960 and re.search(r'Done: \d+\.\d %', widget(tab).get_by_role('status').first.inner_text())
+    assert steps() == 960 and re.search(r'Done: \d+\.\d%', widget(tab).get_by_role('status').first.inner_text())
     assert widget(tab).locator('.mct-table tbody tr').count() > 3 and widget(tab).get_by_role('region', name='Mistakes').get_by_role('img').count() > 3
     assert '% of training digits' in widget(tab).get_by_role('img', name='Accuracy over the digits seen').get_attribute('aria-label')
     key('Reset')
@@ -325,7 +326,7 @@ def test_take_it_home(tab, browser, tmp_path):
     *_, x, y = page_digits()
     accuracy = evaluate(load_weights(SimpleCNN(), path), Batches(x, y)).accuracy
     assert abs(accuracy - float(widget(tab).get_attribute('data-done'))) < 1e-9
-    assert f'{100*accuracy:.1f} %' in said(tab)
+    assert f'{100*accuracy:.1f}%' in said(tab)
     from mnist_cnn.cli import main
     digit = tmp_path/'digit.png'
     from PIL import Image
@@ -440,7 +441,8 @@ def test_in_jupyterlab(browser, lab):
     widget(tab).get_by_role('button', name='Train', exact=True).click()
     done(tab)
     assert float(widget(tab).get_attribute('data-done')) > .7 and not faults
-    assert 'page_digits(1000, 200)' in widget(tab).locator('pre').inner_text()
+    assert 'page_digits(800, 400)' in widget(tab).locator('pre').inner_text()
+    assert 'Only 800 training digits are in this notebook' in widget(tab).inner_text()
     tab.context.close()
 
 

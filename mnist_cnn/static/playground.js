@@ -369,7 +369,7 @@ function make(tag, attributes = {}, ...children) {
 
 const number = (v, digits = 3) => v.toFixed(digits).replace(/^-(?=0\.?0*$)/, '').replace('-', '−');
 const signed = v => (v < 0 ? '− ' : '+ ') + number(Math.abs(v));
-const percent = p => (100 * p).toFixed(1) + ' %';
+const percent = p => (100 * p).toFixed(1) + '%';
 const MARK = '#e0407a', GAP = 4, LABEL = 44;
 const COOL = [0x1f, 0x7f, 0xc4], WARM = [0xe0, 0x6c, 0x10];  // below and above zero, over any ground
 
@@ -857,7 +857,7 @@ function start(root, given = null) {
     root.dataset.unlike = unlike.toFixed(4);
     doubt.textContent = strange() ? `Not like any digit it has seen: ${number(unlike, 2)} from the nearest. Of 100 digits, 99 are within ${number(network.typical.limit, 2)}.` : '';
     doubt.hidden = !(under.hidden = strange());
-    shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)} % of the test digits right`}`;
+    shown.textContent = `${states[epoch].label}${states[epoch].accuracy == null ? '' : `: ${(100 * states[epoch].accuracy).toFixed(2)}% of the test digits right`}`;
     if (!fold || fold.open) rows.forEach(({layer, maps, filters, row}, l) => {
       if (!near.has(row)) return;
       const own = picked && picked.layer === l;

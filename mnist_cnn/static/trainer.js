@@ -18,9 +18,9 @@ const PRESETS = {
             watch: 'It soon knows all 300. Its loss on held-out digits falls, then rises again.'},
   memorize: {title: 'Memorize random labels', runs: [{n: 300, epochs: 80, wrong: 1}],
              watch: 'There is nothing to learn, and it learns it all the same. On held-out digits it guesses.'},
-  fast: {title: 'Learning rate too high', runs: [{n: 3000, epochs: 2, lr: 0.1}], watch: 'The loss jumps, then stays at 2.3, which is guessing among ten classes.'},
+  fast: {title: 'Learning rate too high', runs: [{n: 3000, epochs: 2, lr: 0.3}], watch: 'The loss jumps to hundreds, then stays near 2.3, which is guessing among ten classes.'},
   dead: {title: 'Dead units', runs: [{n: 3000, epochs: 3, optimizer: 'sgd', lr: 0.1}, {n: 3000, epochs: 3, lr: 0.01}],
-         watch: 'First plain SGD, then Adam. Adam’s first steps kill about half of the 32 units of fc1: they are 0 for every digit, and stay so.'},
+         watch: 'First plain SGD, then Adam. Adam’s first steps kill about half of the 32 units of fc1, or more: they are 0 for every digit, and few come back.'},
   augment: {title: 'What augmentation buys', runs: [{n: 300, epochs: 40}, {n: 300, epochs: 40, shift: 2}],
             watch: 'First 300 digits as they are. Then each moved by up to two pixels, differently in each epoch: more held-out digits are right.'},
 };
@@ -140,7 +140,7 @@ function start(root) {
   const live = make('p', {class: 'mct-live', role: 'status', 'aria-live': 'polite'});
   const button = (text, click, more = {}) => make('button', {type: 'button', click, ...more}, text);
   const train = button('Train', () => go(), {class: 'mct-train'}), pause = button('Pause', () => halt()), one = button('One step', () => oneStep()), reset = button('Reset', () => again());
-  const bar = make('progress', {max: 1, value: 0, 'aria-label': 'How far the training is'}), status = make('p', {class: 'mct-status'}, 'Not trained yet: its weights are random numbers.');
+  const bar = make('progress', {max: 1, value: 0, 'aria-label': 'How far the training is'}), status = make('p', {class: 'mct-status'}, 'Not trained yet: its weights are random numbers.'), holds = make('p', {class: 'mct-note'});
   const cells = Object.fromEntries(['right on held-out digits', 'right on training digits', 'steps', 'digits seen', 'seconds', 'digits a second', 'dead units of fc1'].map(k => [k, make('dd', {}, '–')]));
   const numbers = make('dl', {class: 'mct-numbers'}, ...Object.entries(cells).map(([k, dd]) => make('div', {}, make('dt', {}, k), dd)));
   const charts = {accuracy: new Chart('Accuracy over the digits seen', true), loss: new Chart('Loss over the digits seen', false)};
@@ -175,6 +175,7 @@ function start(root) {
   function fill() {
     for (const [k, e] of Object.entries(fields)) e.value = settings[k];
     if (ready) for (const o of fields.n.options) o.disabled = +o.value > ready.n;
+    holds.textContent = ready && settings.n > ready.n ? `Only ${ready.n} training digits are in this notebook; all 10,000 are on the site.` : '';
     code.textContent = python(ready ? {...settings, n: Math.min(settings.n, ready.n)} : settings, ready ? ready.n_held : 2000);
   }
   function change(to, quiet = false) {
@@ -438,7 +439,7 @@ function start(root) {
   }
   const body = make('div', {class: `mct${small ? ' mct-small' : ''}`, role: 'group', 'aria-label': 'Train a network'}, live,
     presets.length ? make('div', {class: 'mct-presets', role: 'group', 'aria-label': 'Runs that show something'}, ...presets) : null, watch,
-    make('div', {class: 'mct-buttons'}, train, pause, one, reset), bar, status, controls,
+    make('div', {class: 'mct-buttons'}, train, pause, one, reset), bar, status, holds, controls,
     make('div', {class: 'mct-charts'}, ...Object.entries(charts).map(([k, c]) => make('figure', {}, make('figcaption', {}, k === 'loss' ? 'Loss' : 'Accuracy', make('span', {class: 'mct-note'}, ', over the digits seen')), c.element))), key, before,
     numbers, make('div', {}, inside), misread, table, after);
   for (const e of still) if (e.nodeName !== 'SCRIPT') e.remove();
