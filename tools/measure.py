@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__: sys.path[0] = str(ROOT)
-BOUNDS = {'cells before a network is trained': 25, 'words of a lesson': 2500, 'screens of a lesson': 22, 'exported lines of a lesson': 200,
-          'lines of a function': 45, 'parameters of fit': 9, 'examples of an error in a lesson': 1}
+BOUNDS = {'cells before a network is trained': 25, 'cells of the first chapter before its exercises': 25, 'words of a lesson': 2500,
+          'screens of a lesson': 22, 'exported lines of a lesson': 200, 'lines of a function': 45, 'parameters of fit': 9, 'examples of an error in a lesson': 1}
 
 
 def lessons():
@@ -22,6 +22,9 @@ def sources(cells, kind): return [''.join(c['source']) for c in cells if c['cell
 def before_training(cells):
     "Cells up to and with the first that takes steps."
     return next(i for i, c in enumerate(cells, 1) if c['cell_type'] == 'code' and re.search(r'\.step\(\)|\bfit\(', ''.join(c['source'])))
+
+
+def before_exercises(cells): return next(i for i, c in enumerate(cells) if ''.join(c['source']).startswith('## Exercises'))
 
 
 def words(cells): return sum(len(re.sub(r'\$.*?\$|<[^>]*>', ' ', t, flags=re.S).split()) for t in sources(cells, 'markdown'))
@@ -69,7 +72,8 @@ def screens(site, names):
 def measured(site=None):
     "Rows of the table: what, where, how much, at most."
     books = lessons()
-    rows = [('cells before a network is trained', books[0][0], before_training(books[0][1]))]
+    rows = [('cells before a network is trained', books[0][0], before_training(books[0][1])),
+            ('cells of the first chapter before its exercises', books[0][0], before_exercises(books[0][1]))]
     for what, count in ('words of a lesson', words), ('exported lines of a lesson', exported), ('examples of an error in a lesson', errors):
         rows += [(what, name, count(cells)) for name, cells in books]
     if site: rows += [('screens of a lesson', *found) for found in screens(site, [name for name, _ in books])]

@@ -1,5 +1,6 @@
 """Measure the remedies of the chapter on generalization: `python tools/remedies.py` trains each of them with three seeds, by the definitions that
 stand in the notebook, and writes results/remedies.json. The test set is not used. It takes about five minutes on one core.
+With names (`python tools/remedies.py schedule average`), it trains only those and keeps the stored runs of the others.
 """
 import json, sys
 from datetime import date
@@ -27,13 +28,16 @@ def defined():
 
 def main():
     torch.set_num_threads(1)
-    names, found = defined(), {}
+    names, stored, asked = defined(), ROOT/'results/remedies.json', sys.argv[1:]
+    if unknown := set(asked) - set(names['ways']): raise SystemExit(f'no such remedy: {", ".join(sorted(unknown))}')
+    found = json.loads(stored.read_text(encoding='utf-8'))['remedies'] if asked else {}
     for way, settings in names['ways'].items():
+        if asked and way not in asked: continue
         runs = [names['remedied'](seed, **settings) for seed in SEEDS]
         found[way] = [dict(zip(('seed', 'train_accuracy', 'accuracy', 'loss'), (seed, *run))) for seed, run in zip(SEEDS, runs)]
         print(way, *(f"{r['accuracy']:.2%}" for r in found[way]), flush=True)
-        kept = {'measured_on': 'validation', 'made_with': hardware('cpu'), 'date': str(date.today()), 'remedies': found}
-        with atomic_write(ROOT/'results/remedies.json') as f: f.write((json.dumps(kept, indent=1) + '\n').encode())
+        kept = {'measured_on': 'validation', 'made_with': hardware('cpu'), 'date': str(date.today()), 'remedies': {w: found[w] for w in names['ways'] if w in found}}
+        with atomic_write(stored) as f: f.write((json.dumps(kept, indent=1) + '\n').encode())
 
 
 if __name__ == '__main__': main()
