@@ -1,7 +1,11 @@
 // What scrolls sideways can be reached with the keyboard, and scrolled by the arrow keys.
 (() => {
-  const mayScroll = 'main :is(pre, table, .sd-table, .cell-output-display, .math.display, p > math[display=block])';
+  const mayScroll = 'main :is(pre, table, .sd-table, .cell-output-display, .math.display, .math.inline.wide, p > math[display=block])';
   const mark = () => {
+    const inline = [...document.querySelectorAll('main .math.inline')];  // browsers break no formula, so one wider than its line scrolls
+    inline.forEach(e => e.classList.remove('wide'));
+    const long = inline.map(e => e.getBoundingClientRect().width > (e.closest('p, li, dd, td') || e).getBoundingClientRect().width);
+    inline.forEach((e, n) => e.classList.toggle('wide', long[n]));
     const all = [...document.querySelectorAll(mayScroll)];
     const wide = all.map(e => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX !== 'visible');  // all measured before any is changed
     all.forEach((e, n) => {
@@ -12,10 +16,9 @@
     });
   };
   let asked = 0;
-  const soon = () => { clearTimeout(asked); asked = setTimeout(() => requestAnimationFrame(mark), 60); };
+  const soon = () => { clearTimeout(asked); asked = setTimeout(() => requestAnimationFrame(mark), 20); };
   addEventListener('load', soon);
-  addEventListener('resize', soon);
-  document.addEventListener('toggle', soon, true);  // an answer that opens may hold what scrolls
+  new ResizeObserver(soon).observe(document.querySelector('main'));  // another window, larger letters, an answer that opens
 })();
 
 // What an answer prints belongs to the answer: it opens with it. A widget stays, since it gives nothing away.

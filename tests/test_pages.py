@@ -117,7 +117,7 @@ def test_double_size(tab):
     tab.set_viewport_size({'width': 640, 'height': 450})
     for letters in '100%', '200%':
         tab.evaluate('s => { document.documentElement.style.fontSize = s; }', letters)
-        tab.wait_for_timeout(100)
+        tab.wait_for_timeout(200)
         wide = tab.evaluate('document.scrollingElement.scrollWidth')
         tab.evaluate('document.documentElement.style.fontSize = ""')
         assert wide <= 640, letters
