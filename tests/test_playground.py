@@ -280,6 +280,7 @@ def test_connected_picture(tab, width):
     assert not detail_of(root).count()
 
 
+@pytest.mark.both
 def test_unlike_any_digit(tab):
     "A cross gets an answer and a sentence that no digit is like it, which is also announced; a digit gets none."
     root = widget(tab)
