@@ -274,7 +274,7 @@ def test_nothing_is_loaded_before_training(tab):
     assert not [u for u in loaded if re.search(r'\.(bin|wasm)$|engine', u)]
     press(tab, 'Train')
     done(tab)
-    assert len([u for u in tab.evaluate("performance.getEntriesByType('resource').map(e => e.name)") if re.search(r'\.(bin|wasm)$', u)]) in (0, 2)  # those of the worker may be its own
+    assert len([u for u in tab.evaluate("performance.getEntriesByType('resource').map(e => e.name)") if re.search(r'\.(bin|wasm)$', u)]) in (0, 3)  # those of the worker may be its own
 
 
 def test_train_pause_step_reset(tab):
@@ -368,6 +368,17 @@ def test_draw_and_teach(tab):
     assert re.search(r'Of your 2 digits it read 0 before, 2 now', words), words
     draw(tab, STROKES[1])
     assert widget(tab).get_by_role('group', name='Answer').locator('strong').inner_text() == '7'
+
+
+def test_unlike_any_digit(tab):
+    "A cross gets the sentence that no digit is like it, from the trainer's playground too; a digit gets none."
+    press(tab, 'One step')
+    widget(tab).get_by_role('group', name='Answer').wait_for()
+    for lines, strange in (STROKES[4], False), ([[[0, 0], [1, 1]], [[1, 0], [0, 1]]], True):
+        press(tab, 'Clear')
+        draw(tab, lines)
+        assert widget(tab).get_by_role('note').count() == strange
+    assert 'Not like any digit it has seen' in widget(tab).get_by_role('note').inner_text()
 
 
 def test_a_preset_of_two_runs(tab):

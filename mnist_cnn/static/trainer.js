@@ -200,8 +200,8 @@ function start(root) {
     worker = new Worker(files ? files.engine : URL.createObjectURL(new Blob([parts.engine], {type: 'text/javascript'})));
     worker.onmessage = ({data}) => HEAR[data.type](data);
     worker.onerror = e => fault(e.message || 'the worker does not start');
-    if (files) send({type: 'load', wasm: new URL(files.wasm, document.baseURI).href, digits: new URL(files.digits, document.baseURI).href});
-    else send({type: 'load', wasm: decoded(parts.wasm), digits: decoded(parts.digits)});
+    const kinds = ['wasm', 'digits', 'typical'];
+    send({type: 'load', ...Object.fromEntries(kinds.map(k => [k, files ? new URL(files[k], document.baseURI).href : decoded(parts[k])]))});
     say('The digits are being loaded.');
   }
   function fault(message) { training = false; buttons(); status.textContent = live.textContent = `This does not work here: ${message}.`; }
@@ -380,7 +380,7 @@ function start(root) {
   function openAfter(arrays) {
     after.hidden = false;
     const box = make('div', {class: 'mnist-cnn-playground', 'data-ready': 'true'});
-    playground = startPlayground(box, {layers, lengths: [], classes: [...'0123456789'], mean: 0, std: 1, folded: true, digits: ready.digits, digits_are: 'Held-out digit', states: [{label: '', accuracy: null, arrays}]});
+    playground = startPlayground(box, {layers, lengths: [], classes: [...'0123456789'], mean: 0, std: 1, folded: true, digits: ready.digits, digits_are: 'Held-out digit', typical: {data: ready.typical, limit: given.strange}, states: [{label: '', accuracy: null, arrays}]});
     digitsRow.append(make('span', {}, 'This was a'), ...[...'0123456789'].map(c => button(c, () => addOwn(+c))));
     after.append(make('p', {class: 'mct-head'}, 'Draw a digit: your own network reads it'), box,
       make('details', {class: 'mct-fold'}, make('summary', {}, 'Train it on your own handwriting'), make('p', {}, 'Draw a digit above and say what it is. After a few, train on: half of each batch are your digits, half are the others.'), digitsRow, mine,
