@@ -220,6 +220,7 @@ function start(root) {
       if (data.point) points.push(data.point);
       const ended = data.done && (!state || !state.done);
       state = data;
+      root.dataset.memory = data.memory;
       soon();
       if (ended) finish();
       else milestone();

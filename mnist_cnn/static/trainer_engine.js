@@ -300,7 +300,7 @@ function tell(point, fresh = false) {
   const weights = kernels.weight.slice();
   told = performance.now();
   const state = {type: 'state', steps: run.steps, seen: run.seen, epoch: run.epoch, n: run.n, n_steps: run.n_steps, seconds, losses: run.losses.slice(sent), from: sent,
-                 point, fresh, done: run.done, stopped: run.stopped || '', going, weights};
+                 point, fresh, done: run.done, stopped: run.stopped || '', going, memory: kernels.c.memory.buffer.byteLength, weights};
   sent = run.losses.length;
   postMessage(state, [weights.buffer]);
 }
