@@ -306,6 +306,42 @@ def test_train_pause_step_reset(tab):
     until(tab, "document.querySelector('.mnist-cnn-trainer').dataset.steps === '0'")
 
 
+def test_by_keyboard_alone(tab, browser, tmp_path):
+    "Tab leads to a preset, to a digit, to its name, to what trains on it and to the download, and Enter or the space bar presses each. Only drawing needs a pointer: a held-out digit takes its place."
+    held = "document.activeElement.closest('.mnist-cnn-trainer') ? document.activeElement.getAttribute('aria-label') || document.activeElement.textContent : ''"
+    def go_to(name, key='Tab'):
+        for _ in range(150):
+            if tab.evaluate(held) == name: return
+            tab.keyboard.press(key)
+        raise AssertionError(f'{key} does not lead to {name}')
+    go_to('Learning rate too high')  # the preset that is done soonest
+    tab.keyboard.press('Space')
+    done(tab)
+    assert widget(tab).get_by_label('learning rate').input_value() == '0.3'
+    go_to('Held-out digit 4')
+    tab.keyboard.press('Enter')
+    go_to('Train it on your own handwriting')
+    tab.keyboard.press('Enter')
+    go_to('4')
+    tab.keyboard.press('Space')
+    assert widget(tab).locator('.mct-own li').all_inner_texts() == ['4\n×']
+    go_to('Remove your digit 1, a 4')
+    tab.keyboard.press('Enter')
+    assert widget(tab).locator('.mct-own li').count() == 0 and tab.evaluate(held) == '0'  # where another can be named
+    tab.keyboard.press('Enter')
+    assert 'Draw a digit first, or take one' in widget(tab).locator('.mct-fold [role=status]').first.inner_text()
+    go_to('Held-out digit 4', 'Shift+Tab')
+    tab.keyboard.press('Enter')
+    go_to('4')
+    tab.keyboard.press('Enter')
+    go_to('Train on my digits')
+    tab.keyboard.press('Enter')
+    until(tab, "/Of your 1 digits/.test(document.querySelector('.mct-fold [role=status]').textContent)")
+    go_to('Download the weights')
+    shutil.copy(downloaded(browser, tab, lambda: tab.keyboard.press('Enter')), tmp_path/'mine.safetensors')
+    assert load_weights(SimpleCNN(), tmp_path/'mine.safetensors')
+
+
 def test_settings_live_in_the_address(tab):
     "What is set stands in the address, and an address sets it."
     widget(tab).get_by_label('learning rate').select_option('0.01')

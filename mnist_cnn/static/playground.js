@@ -920,7 +920,7 @@ function start(root, given = null) {
   new ResizeObserver(() => requestAnimationFrame(arrange)).observe(stack);  // not at once: a change of size while sizes are told is an error
   return {
     network(arrays) { states[epoch].arrays = arrays; soon(); },  // other numbers for the same layers
-    drawing: () => strokes.length ? pixels : null,
+    drawing: () => what ? pixels : null,  // or the digit that was taken
     clear,
   };
 }
