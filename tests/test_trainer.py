@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Firefox, LONG, downloaded, enter, missing, node
+from conftest import Firefox, LONG, downloaded, enter, node
 
 from mnist_cnn import trainer
 from mnist_cnn.data import Batches
@@ -104,7 +104,7 @@ def test_node(numbers):
 
 def test_a_fresh_build(numbers, tmp_path):
     "The WebAssembly follows from the C: the same bytes, or with another compiler the same numbers; and it is small."
-    if not (shutil.which('clang') and shutil.which('wasm-ld')): missing('clang or no wasm-ld: install `clang` and `lld`')
+    if not (shutil.which('clang') and shutil.which('wasm-ld')): pytest.skip('no clang or no wasm-ld: install `clang` and `lld`')
     from tools.wasm import MOST, NATIVE, NETWORKS, compiled
     for file, name in NETWORKS.items():
         kept, fresh = (NATIVE/f'{file}.wasm').read_bytes(), compiled(name)
