@@ -99,7 +99,7 @@ class Firefox:
 
 
 def missing(what):
-    "Without a browser or a compiler its tests are skipped, except where CI is set: there it must be."
+    "Without a browser its tests are skipped, except where CI is set: there it must be."
     pytest.fail(f'no {what}') if os.environ.get('CI') else pytest.skip(f'no {what}')
 
 
