@@ -19,6 +19,7 @@ from .checks import as_pixels, check_images, check_number, check_targets, shown
 from .data import load_tensors
 from .model import SimpleCNN
 from .playground import _export
+from .uncertainty import STRANGE, _typical
 from .widgets import Widget, _strip, inlined, _light
 
 # %% ../nbs/35_trainer.ipynb #276fbc83
@@ -82,7 +83,7 @@ def _engine(): return _light("trainer_engine.js")
 
 def page_files() -> dict[str, bytes]: # name: content
     "What a website keeps in files beside its pages, for all trainers on them"
-    return {"trainer_engine.js": _engine().encode(), "SimpleCNN.wasm": _wasm(), "digits.bin": pack_digits()}
+    return {"trainer_engine.js": _engine().encode(), "SimpleCNN.wasm": _wasm(), "digits.bin": pack_digits(), "typical.bin": _typical().tobytes()}
 
 # %% ../nbs/35_trainer.ipynb #a7244dd0
 _choices: dict[str, list] = dict(n=[100, 300, 1000, 3000, 10_000], lr=[1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 3e-2, 0.1, 0.3, 1], bs=[8, 16, 32, 64, 128],
@@ -131,8 +132,9 @@ def train_in_page(n: int = 10_000, # training digits: 100, 300, 1000, 3000 or 10
     settings = {{"n_epochs": "epochs", "weight_decay": "decay"}.get(k, k): v for k, v in given.items()}
     with torch.device("meta"): model = SimpleCNN().to_empty(device="cpu")  # draws no random numbers
     layers = _export(model)[0]
-    parts = {"engine": _engine(), "wasm": b64encode(_wasm()).decode(), "digits": b64encode(_few()).decode()}
-    data = json.dumps({"trainer": name, "settings": settings, "presets": presets, "small": bool(small), "layers": layers, "parts": parts}, separators=(",", ":")).replace("<", "\\u003c")
+    held = {"wasm": _wasm(), "digits": _few(), "typical": _typical().tobytes()}
+    parts = {"engine": _engine(), **{kind: b64encode(data).decode() for kind, data in held.items()}}
+    data = json.dumps({"trainer": name, "settings": settings, "presets": presets, "small": bool(small), "layers": layers, "strange": STRANGE, "parts": parts}, separators=(",", ":")).replace("<", "\\u003c")
     return Widget(f'<div class="mnist-cnn-trainer">{_trainer_still()}<script type="application/json">{data}</script></div>'
                   f'{inlined("playground.css")}{inlined("trainer.css")}{inlined("playground.js")}{inlined("trainer.js")}')
 

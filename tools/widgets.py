@@ -39,7 +39,7 @@ def with_files(data, folder):
         if 'reader' in given: given['reader_file'] = address(given.pop('reader').encode(), 'pictures.js', folder)
         return json.dumps(given, separators=(',', ':')).replace('<', '\\u003c')
     del given['parts']
-    given['files'] = {kind: kept(name, folder) for kind, name in (('engine', 'trainer_engine.js'), ('wasm', 'SimpleCNN.wasm'), ('digits', 'digits.bin'))}
+    given['files'] = {kind: kept(name, folder) for kind, name in (('engine', 'trainer_engine.js'), ('wasm', 'SimpleCNN.wasm'), ('digits', 'digits.bin'), ('typical', 'typical.bin'))}
     return json.dumps(given, separators=(',', ':')).replace('<', '\\u003c')
 
 

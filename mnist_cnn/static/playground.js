@@ -510,13 +510,13 @@ async function colorsOf(file, largest = 4000) {
 }
 const pictureIn = transfer => transfer && [...transfer.files].find(f => f.type.startsWith('image/') || /\.(hei[cf]|jpe?g|png|gif|webp|bmp)$/i.test(f.name));
 
-// `given`: the network, where it does not lie in the page; its arrays and the pixels of its digits are then numbers already.
+// `given`: the network, where it does not lie in the page; its arrays, the pixels of its digits and the typical ones are then numbers already.
 function start(root, given = null) {
   const network = given || JSON.parse(root.querySelector('script[type="application/json"]').textContent);
   const states = network.states.map(s => ({...s, arrays: s.arrays || null})), {layers, classes} = network;
   const digits = network.digits.map(d => ({...d, pixels: given ? d.pixels : bytes(d.pixels)})), kind = network.digits_are || 'Test digit';
   let epoch = states.length - 1, strokes = [], pixels = new Uint8Array(784), outputs, picked = null, cursor = null, channel = null, asked = 0, what = '';
-  const times = [], typical = network.typical ? vectors(bytes(network.typical.data)) : null;
+  const times = [], typical = network.typical ? vectors(given ? network.typical.data : bytes(network.typical.data)) : null;
   let unlike = 0;
   const arrays = () => states[epoch].arrays = states[epoch].arrays || decode(states[epoch], network.lengths);
 
@@ -920,7 +920,7 @@ function start(root, given = null) {
   new ResizeObserver(() => requestAnimationFrame(arrange)).observe(stack);  // not at once: a change of size while sizes are told is an error
   return {
     network(arrays) { states[epoch].arrays = arrays; soon(); },  // other numbers for the same layers
-    drawing: () => strokes.length ? pixels : null,
+    drawing: () => what ? pixels : null,  // or the digit that was taken
     clear,
   };
 }

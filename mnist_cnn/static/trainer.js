@@ -200,8 +200,8 @@ function start(root) {
     worker = new Worker(files ? files.engine : URL.createObjectURL(new Blob([parts.engine], {type: 'text/javascript'})));
     worker.onmessage = ({data}) => HEAR[data.type](data);
     worker.onerror = e => fault(e.message || 'the worker does not start');
-    if (files) send({type: 'load', wasm: new URL(files.wasm, document.baseURI).href, digits: new URL(files.digits, document.baseURI).href});
-    else send({type: 'load', wasm: decoded(parts.wasm), digits: decoded(parts.digits)});
+    const kinds = ['wasm', 'digits', 'typical'];
+    send({type: 'load', ...Object.fromEntries(kinds.map(k => [k, files ? new URL(files[k], document.baseURI).href : decoded(parts[k])]))});
     say('The digits are being loaded.');
   }
   function fault(message) { training = false; buttons(); status.textContent = live.textContent = `This does not work here: ${message}.`; }
@@ -220,6 +220,7 @@ function start(root) {
       if (data.point) points.push(data.point);
       const ended = data.done && (!state || !state.done);
       state = data;
+      root.dataset.memory = data.memory;
       soon();
       if (ended) finish();
       else milestone();
@@ -380,10 +381,10 @@ function start(root) {
   function openAfter(arrays) {
     after.hidden = false;
     const box = make('div', {class: 'mnist-cnn-playground', 'data-ready': 'true'});
-    playground = startPlayground(box, {layers, lengths: [], classes: [...'0123456789'], mean: 0, std: 1, folded: true, digits: ready.digits, digits_are: 'Held-out digit', states: [{label: '', accuracy: null, arrays}]});
+    playground = startPlayground(box, {layers, lengths: [], classes: [...'0123456789'], mean: 0, std: 1, folded: true, digits: ready.digits, digits_are: 'Held-out digit', typical: {data: ready.typical, limit: given.strange}, states: [{label: '', accuracy: null, arrays}]});
     digitsRow.append(make('span', {}, 'This was a'), ...[...'0123456789'].map(c => button(c, () => addOwn(+c))));
     after.append(make('p', {class: 'mct-head'}, 'Draw a digit: your own network reads it'), box,
-      make('details', {class: 'mct-fold'}, make('summary', {}, 'Train it on your own handwriting'), make('p', {}, 'Draw a digit above and say what it is. After a few, train on: half of each batch are your digits, half are the others.'), digitsRow, mine,
+      make('details', {class: 'mct-fold'}, make('summary', {}, 'Train it on your own handwriting'), make('p', {}, 'Draw a digit above, or take one, and say what it is. After a few, train on: half of each batch are your digits, half are the others. A held-out digit that you take is learned too, but it still counts among the held-out ones.'), digitsRow, mine,
         make('p', {}, teach), ownSays),
       make('details', {class: 'mct-fold', ...(small ? {} : {open: ''})}, make('summary', {}, 'Take it home'), make('p', {}, download), downloaded,
         make('p', {}, 'The file is read by ', make('code', {}, 'load_weights'), ', ', make('code', {}, 'mnist-cnn evaluate'), ' and ', make('code', {}, 'mnist-cnn predict --weights'), '. These lines train the same network in Python, from the same random numbers:'),
@@ -391,7 +392,7 @@ function start(root) {
   }
   function addOwn(label) {
     const pixels = playground.drawing();
-    if (!pixels) { ownSays.textContent = 'Draw a digit first.'; return; }
+    if (!pixels) { ownSays.textContent = 'Draw a digit first, or take one.'; return; }
     own.push({label, pixels: pixels.slice()});
     playground.clear();
     ownSays.textContent = `${own.length} of your digits.`;
@@ -402,8 +403,13 @@ function start(root) {
     mine.replaceChildren(...own.map((d, i) => {
       const c = make('canvas', {width: 28, height: 28, role: 'img', 'aria-label': `Your ${d.label}`}), bad = wrong && wrong.includes(i);
       grey(c, d.pixels);
-      return make('li', {}, c, make('span', {}, `${d.label}${wrong ? bad ? ' ✗' : ' ✓' : ''}`), button('×', () => { own.splice(i, 1); drawOwn(); }, {'aria-label': `Remove your digit ${i + 1}, a ${d.label}`}));
+      return make('li', {}, c, make('span', {}, `${d.label}${wrong ? bad ? ' ✗' : ' ✓' : ''}`), button('×', () => removeOwn(i), {'aria-label': `Remove your digit ${i + 1}, a ${d.label}`}));
     }));
+  }
+  function removeOwn(i) {  // the focus, which was on the button, goes to the next one
+    own.splice(i, 1);
+    drawOwn();
+    (mine.querySelectorAll('button')[Math.min(i, own.length - 1)] || digitsRow.querySelector('button')).focus();
   }
   function trainOwn() {
     const x = new Uint8Array(784 * own.length);

@@ -300,7 +300,7 @@ function tell(point, fresh = false) {
   const weights = kernels.weight.slice();
   told = performance.now();
   const state = {type: 'state', steps: run.steps, seen: run.seen, epoch: run.epoch, n: run.n, n_steps: run.n_steps, seconds, losses: run.losses.slice(sent), from: sent,
-                 point, fresh, done: run.done, stopped: run.stopped || '', going, weights};
+                 point, fresh, done: run.done, stopped: run.stopped || '', going, memory: kernels.c.memory.buffer.byteLength, weights};
   sent = run.losses.length;
   postMessage(state, [weights.buffer]);
 }
@@ -318,12 +318,12 @@ function work() {
 }
 
 const DO = {
-  async load({wasm, digits: packed}) {
-    const [code, data] = await Promise.all([bytes(wasm, 'the kernels'), bytes(packed, 'the digits')]);
+  async load({wasm, digits: packed, typical: like}) {
+    const [code, data, typical] = await Promise.all([bytes(wasm, 'the kernels'), bytes(packed, 'the digits'), like && bytes(like, 'the typical digits')]);
     kernels = new Kernels(await WebAssembly.compile(code));
     digits = unpack(await unzip(data));
     const first = Array.from({length: CLASSES}, (_, c) => { const i = digits.held.y.indexOf(c); return {label: c, pixels: digits.held.x.slice(i * PIXELS, (i + 1) * PIXELS)}; });
-    postMessage({type: 'ready', n: digits.train.y.length, n_held: digits.held.y.length, digits: first});
+    postMessage({type: 'ready', n: digits.train.y.length, n_held: digits.held.y.length, digits: first, typical});
   },
   begin({settings}) {
     going = false;
