@@ -90,7 +90,7 @@ class Firefox:
     def launch(self, preferences):
         from tools.shots import launch_firefox
         preferences['browser.sessionhistory.max_total_viewers'] = 0  # the way back loads a page anew, as in Chromium: of one that was kept Playwright hears nothing
-        return launch_firefox(self.playwright, firefox_user_prefs=preferences, downloads_path=self.downloads) or missing('Firefox: install `firefox-esr` or `firefox`')
+        return launch_firefox(self.playwright, firefox_user_prefs=preferences, downloads_path=self.downloads) or pytest.skip('no Firefox: install `firefox-esr` or `firefox`')
     def new_context(self, **settings): return self.browser(settings).new_context(**settings)
     def new_page(self, **settings): return self.browser(settings).new_page(**settings)
     def close(self):
