@@ -509,3 +509,19 @@ def test_memory_stays(tab, browser):
     assert kernels[-1] == kernels[1] > 4 * 784 * 500, kernels
     if page[0] is None: assert isinstance(browser, Firefox)
     else: assert page[-1] < page[1] + 30e6, page
+
+
+def test_frames_are_kept(tmp_path):
+    "What tools/frames.py keeps: the numbers of a run; a slower processor's beside them."
+    from tools.frames import report, store, summary
+    found = dict(gaps=[900, 900] + [16.] * 98 + [40.] * 2, work=[50, 50] + [1.] * 98 + [3., 9.], reached={'95': 1.234}, seconds=7.5, accuracy='0.9795', speed='5,987')
+    s = summary(found)
+    assert s == dict(frames_a_second=60.7, gap={'median': 16, '95%': 16, 'longest': 40}, within_20_ms=.98, work={'mean': 1.1, '95%': 1, '99%': 9, 'longest': 9},
+                     reached={'95': 1.23, '97': None}, seconds=7.5, accuracy=.9795, digits_a_second=5987)
+    report(s)
+    file = tmp_path/'frames.json'
+    for slow in 1., 4., 4.: store(file, slow, [s], 'Chromium 1.2', .3)
+    kept = json.loads(file.read_text())
+    assert list(kept) == ['1', '4'] and kept['4']['runs'] == [s] and kept['1']['load'] == .3 and kept['1']['made_with']['browser'] == 'Chromium 1.2'
+    stored = json.loads((ROOT/'results/frames.json').read_text())  # what the notebook shows
+    assert {*stored} >= {'1', '4'} and all(r.keys() == s.keys() for of in stored.values() for r in of['runs'])

@@ -3,9 +3,10 @@
 Opens a page with a trainer in Chromium, presses *Train*, and prints what a reader would feel: the gaps between frames, how long the page's own thread works in a frame,
 the seconds until 95% and 97% of the held-out digits are right, digits a second. `--slow 4` does the same on a processor that is four times slower. The DevTools'
 `Emulation.setCPUThrottlingRate` slows the page's thread alone: a worker computes as fast as before (`--devtools` shows it). So the browser's processes that run pages
-are stopped for three quarters of the time, a few milliseconds at a time, workers and all.
+are stopped for three quarters of the time, a few milliseconds at a time, workers and all. `--json results/frames.json` keeps the numbers.
 """
-import argparse, os, signal, statistics, sys, tempfile, threading, time
+import argparse, json, os, signal, statistics, sys, tempfile, threading, time
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,17 +103,33 @@ def measure(tab, address, slow, wait):
     return found
 
 
-def report(found):
-    "The numbers in words."
+def summary(found):
+    "What a run's frames and times come to: milliseconds, seconds, shares."
     gaps, work = sorted(found['gaps'][2:]), sorted(found['work'][2:])
-    def at(values, q): return values[min(len(values) - 1, int(q * len(values)))]
-    print(f"frames: {len(gaps) / sum(gaps) * 1000:.1f} a second; between two {statistics.median(gaps):.1f} ms (median), {at(gaps, .95):.1f} (95%), {gaps[-1]:.1f} (longest); "
-          f"{sum(g < 20 for g in gaps) / len(gaps):.1%} within 20 ms")
-    print(f"the page's thread in a frame: {statistics.fmean(work):.2f} ms (mean), {at(work, .95):.2f} (95%), {at(work, .99):.2f} (99%), {work[-1]:.2f} (longest)")
-    for goal in '95', '97':
-        reached = found['reached'].get(goal)
-        print(f"{goal}% of the held-out digits: " + (f'{reached:.1f} s after pressing Train' if reached else 'not reached'))
-    print(f"done after {found['seconds']:.1f} s: {float(found['accuracy']):.2%}; {found['speed']} digits a second", flush=True)
+    def at(values, q): return round(values[min(len(values) - 1, int(q * len(values)))], 2)
+    return {'frames_a_second': round(len(gaps) / sum(gaps) * 1000, 1), 'gap': {'median': round(statistics.median(gaps), 2), '95%': at(gaps, .95), 'longest': at(gaps, 1)},
+            'within_20_ms': round(sum(g < 20 for g in gaps) / len(gaps), 4), 'work': {'mean': round(statistics.fmean(work), 2), '95%': at(work, .95), '99%': at(work, .99), 'longest': at(work, 1)},
+            'reached': {goal: round(found['reached'][goal], 2) if goal in found['reached'] else None for goal in ('95', '97')}, 'seconds': round(found['seconds'], 2),
+            'accuracy': float(found['accuracy']), 'digits_a_second': int(found['speed'].replace(',', ''))}
+
+
+def report(s):
+    "The numbers in words."
+    gap, work = s['gap'], s['work']
+    print(f"frames: {s['frames_a_second']} a second; between two {gap['median']:.1f} ms (median), {gap['95%']:.1f} (95%), {gap['longest']:.1f} (longest); {s['within_20_ms']:.1%} within 20 ms")
+    print(f"the page's thread in a frame: {work['mean']:.2f} ms (mean), {work['95%']:.2f} (95%), {work['99%']:.2f} (99%), {work['longest']:.2f} (longest)")
+    for goal, seconds in s['reached'].items():
+        print(f"{goal}% of the held-out digits: " + ('not reached' if seconds is None else f'{seconds:.1f} s after pressing Train'))
+    print(f"done after {s['seconds']:.1f} s: {s['accuracy']:.2%}; {s['digits_a_second']:,} digits a second", flush=True)
+
+
+def store(path, slow, runs, browser, load):
+    "Write the runs into the file, in place of what it has of a processor as slow."
+    from mnist_cnn.files import atomic_write
+    from mnist_cnn.steps import hardware
+    kept = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+    kept[f'{slow:g}'] = {'date': str(date.today()), 'made_with': hardware('cpu') | {'browser': browser}, 'load': round(load, 2), 'runs': runs}
+    with atomic_write(path) as f: f.write((json.dumps(kept, indent=1, sort_keys=True) + '\n').encode())
 
 
 def devtools(tab, context, rate):
@@ -133,8 +150,9 @@ def main():
     p.add_argument('--slow', type=float, default=1, help='as if the processor were so many times slower')
     p.add_argument('--devtools', action='store_true', help="first see whom the DevTools' throttling slows")
     p.add_argument('--times', type=int, default=1, help='runs')
+    p.add_argument('--json', type=Path, help='a file to keep the numbers in: results/frames.json is the one that the notebook shows')
     p.add_argument('--wait', type=float, default=300, help='seconds to wait for a run, at most')
-    a = p.parse_args()
+    a, runs, load = p.parse_args(), [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as tmp, sync_playwright() as pw:
         write_page(Path(tmp))
         with serve(Path(tmp)) as server:
@@ -145,8 +163,10 @@ def main():
             for _ in range(a.times):
                 tab = context.new_page()
                 if a.devtools: devtools(tab, context, 4)
-                report(measure(tab, f'http://127.0.0.1:{server.server_port}/', a.slow, a.wait))
+                runs.append(summary(measure(tab, f'http://127.0.0.1:{server.server_port}/', a.slow, a.wait)))
+                report(runs[-1])
                 tab.close()
+            if a.json: store(a.json, a.slow, runs, f'Chromium {browser.version}', load)
             browser.close()
             server.shutdown()
 
