@@ -276,6 +276,12 @@ def _digits(regions):
     main = max(found, key=lambda r: r.mass)
     return [f for f in sorted(found, key=lambda r: -r.mass) if f is main or (f.bottom - f.top) >= 0.5 * (main.bottom - main.top) and f.mass >= 0.15 * main.mass]
 
+def _most(digits, regions):
+    "The digits if they hold most of the ink; none if more of it lies in pieces around them, as that of a broken line does"
+    if not digits: return []
+    size, mass = max(d.size for d in digits), sum(d.mass for d in digits)
+    return digits if mass > 0.5 * sum(r.mass for r in regions if not r.edge and r.size <= size) else []
+
 # %% ../nbs/32b_pictures.ipynb #ab9b1c1a
 def _between(a):
     "The brightness that best divides a picture into dark and light (Otsu)"
@@ -285,6 +291,14 @@ def _between(a):
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = (sums[-1] * below / below[-1] - sums)**2 / (below * (below[-1] - below))
     return edges[np.nanargmax(apart[:-1]) + 1]
+
+def _fullness(mask):
+    "How much a mask fills of the smallest rectangle around it, turned as fits best: near 1 for a sheet, at most 0.8 for an ellipse"
+    from scipy import ndimage
+    y, x = np.nonzero(mask & ~ndimage.binary_erosion(mask))
+    turns = np.arange(0, 90, 3)[:, None] * np.pi / 180
+    sides = [np.ptp(v, axis=1) + 1 for v in (x * np.cos(turns) + y * np.sin(turns), y * np.cos(turns) - x * np.sin(turns))]
+    return mask.sum() / (sides[0] * sides[1]).min()
 
 def _sheet(gray):
     "Where a sheet lies in the picture, with sharp edges and something else around it: its place, and the sheet, continued over what is around it"
@@ -296,12 +310,13 @@ def _sheet(gray):
         if not n: continue
         empty = labels == np.bincount(labels[labels > 0]).argmax()
         sheet = ndimage.binary_fill_holes(empty)
-        if empty.sum() < 0.7 * sheet.sum(): continue  # a digit with a loop
+        if empty.sum() < 0.5 * sheet.sum(): continue  # a digit with a loop
         sides = np.concatenate([sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]])
+        if sides.mean() > 0.1 or not 0.06 < sheet.mean() < 0.95 or _fullness(sheet) < 0.85: continue
         rows, cols = np.flatnonzero(sheet.any(1)), np.flatnonzero(sheet.any(0))
         size = max(rows[-1] - rows[0], cols[-1] - cols[0]) + 1
         depth, clear = [ndimage.distance_transform_edt(np.pad(m, 1))[1:-1, 1:-1] for m in (sheet, empty)]
-        if sides.mean() > 0.1 or not 0.06 < sheet.mean() < 0.95 or depth.max() < 0.3 * size or clear.max() < 0.17 * size or sheet.mean() * sheet.size < 0.7 * len(rows) * len(cols): continue
+        if depth.max() < 0.3 * size or clear.max() < 0.12 * size: continue
         away = ndimage.distance_transform_edt(~sheet)
         inside, outside = np.median(gray[(depth > 3) & (depth < 7)]), np.median(gray[(away > 3) & (away < 7)])
         if abs(inside - outside) < max(0.15, 0.6 * abs(np.median(gray[sheet]) - np.median(gray[~sheet]))): continue
@@ -317,7 +332,7 @@ def _moved(region, down, right):
 
 # %% ../nbs/32b_pictures.ipynb #0e56ba9c
 def _in_flat(ink):
-    "Digits on a page of one gray value: how sure that there are any, the digits, the ink, and the numbers of its regions"
+    "Digits on a page of one gray value, the ink, and the numbers of its regions"
     mask = ink > 0
     _remove_lines(mask)
     labels, regions = _regions(ink, mask)
@@ -326,7 +341,7 @@ def _in_flat(ink):
         own = set(digits[0].labels)
         crumbs = [r for r in regions if not own & set(r.labels) and (max(ink.shape) <= SMALL or max(_gap(digits[0], r)) < 0.3 * digits[0].size and r.size < 0.5 * digits[0].size and not r.edge)]
         digits = [reduce(_joined, crumbs, digits[0])]
-    return 1., digits, ink, labels
+    return _most(digits, regions), ink, labels
 
 def _above(level, ink):
     "The numbers of the regions where the ink is stronger than `level`, and the digits; straight lines are taken out of the ink"
@@ -334,10 +349,10 @@ def _above(level, ink):
     _remove_lines(mask)
     ink[(ink > level) & ~mask] = 0
     labels, regions = _regions(ink, mask)
-    return labels, _digits(_of_interest(regions, labels, ink.shape))
+    return labels, _most(_digits(_of_interest(regions, labels, ink.shape)), regions)
 
 def _in_local(gray, dark):
-    "The same where the page is not of one gray value, for ink that is darker, or lighter, than the page"
+    "The same where the page is not of one gray value, for ink that is darker, or lighter, than the page; first of all how sure it is that there are any"
     from scipy import ndimage
     ink, noise = _local_ink(gray, dark)
     level = least = max(0.08, 6 * noise)
@@ -358,18 +373,22 @@ def _inside(a, b):
     "Does a region lie within the box of another?"
     return a.left > b.left and a.top > b.top and a.right < b.right and a.bottom < b.bottom
 
-def _search(gray):
-    "Digits in a gray picture, the largest first, the ink, and the numbers of its regions"
-    flat, found = _flat_ink(gray), None
-    if flat is not None:
-        found = _in_flat(flat)
-        if found[1] and (flat > 0.5).mean() < 0.4 or not flat.any(): return found[1:]
-    if (sheet := _sheet(gray)) is not None:
-        (top, left), on_it = sheet
-        digits, ink, labels = max((_in_local(on_it, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
-        if digits: return [_moved(d, top, left) for d in digits], *[np.pad(v, [(top, gray.shape[0] - top - v.shape[0]), (left, gray.shape[1] - left - v.shape[1])]) for v in (ink, labels)]
-    if found and found[1]: return found[1:]  # so much ink, and no sheet
+def _surer(gray):
+    "The same for ink that is darker or lighter, whichever stands out more"
     return max((_in_local(gray, dark) for dark in (True, False)), key=lambda found: found[0])[1:]
+
+def _search(gray, on_desk=True):
+    "Digits in a gray picture, the largest first, the ink, and the numbers of its regions; `on_desk`: it may show a sheet with something around it"
+    flat, plain = _flat_ink(gray), None
+    most = 0.04 if on_desk and max(gray.shape) > SMALL else 0.4  # more ink than this may be a sheet
+    if flat is not None:
+        plain = _in_flat(flat)
+        if plain[0] and (flat > 0.5).mean() < most or not flat.any(): return plain
+    if on_desk and (sheet := _sheet(gray)) is not None:
+        (top, left), on_it = sheet
+        digits, ink, labels = _search(on_it, False)
+        if digits: return [_moved(d, top, left) for d in digits], *[np.pad(v, [(top, gray.shape[0] - top - v.shape[0]), (left, gray.shape[1] - left - v.shape[1])]) for v in (ink, labels)]
+    return plain if plain and plain[0] else _surer(gray)
 
 # %% ../nbs/32b_pictures.ipynb #701ff0c6
 def _thickness(ink):

@@ -167,6 +167,10 @@ def vignette(d, rng):
     y, x = np.mgrid[-1:1:400j, -1:1:400j]
     return lit(on_paper(page(d, rng)), 1 - 0.38 * (x**2 + y**2), rng)
 @kind()
+def strong_vignette(d, rng):
+    y, x = np.mgrid[-1:1:480j, -1:1:640j]
+    return jpeg(picture(tint(on_paper(page(d, rng, 480, 640), 0.95, 0.15) * (1 - rng.uniform(0.28, 0.36) * (x**2 + y**2)), (1, 1, 1))))
+@kind()
 def lamp(d, rng):
     y, x = np.mgrid[-1:1:400j, -1:1:400j]
     return lit(on_paper(page(d, rng)), 0.35 + 0.65 * np.exp(-((x - rng.uniform(-.7, .7))**2 + (y - rng.uniform(-.7, .7))**2) / 0.8), rng)
@@ -211,6 +215,22 @@ def sheet_on_a_dark_desk(d, rng):
     desk[top:top + 300, left:left + 300] = on_paper(ink)
     desk = np.asarray(Image.fromarray(desk.astype(np.float32)).rotate(rng.uniform(-12, 12), Image.Resampling.NEAREST, fillcolor=-1))
     return jpeg(picture(noise(tint(np.where(desk < 0, 0.22 + field(480, 480, rng, 9, 0.04), desk), (1, 0.96, 0.9)), rng, 0.02)))
+def note(d, rng, paper, pen, desk, side, size=(0.4, 0.7), turn=12, h=480, w=640):
+    "A sheet on a desk of one color, without any noise: colors from 0 to 1"
+    sheet = tint(np.ones((side, side)), paper)
+    sheet += page(d, rng, side, side, size)[..., None] * (np.array(pen) - paper)
+    sheet = picture(sheet).rotate(rng.uniform(-turn, turn), Image.Resampling.BICUBIC, expand=True, fillcolor=tuple(round(255 * v) for v in desk))
+    image = picture(tint(np.ones((h, w)), desk))
+    image.paste(sheet, (int(rng.integers(5, w - sheet.width - 4)), int(rng.integers(5, h - sheet.height - 4))))
+    return image
+PAPERS = (0.95, 0.95, 0.93), (0.98, 0.9, 0.35), (0.98, 0.7, 0.75), (0.75, 0.9, 0.7)
+DESKS = (0.47, 0.43, 0.39), (0.2, 0.18, 0.16), (0.51, 0.47, 0.43), (0.5, 0.5, 0.5)
+@kind()
+def sheet_on_an_even_desk(d, rng): return jpeg(note(d, rng, rng.choice(PAPERS), (0.1, 0.1, 0.1), rng.choice(DESKS), int(rng.integers(220, 380))))
+@kind()
+def sheet_that_its_digit_fills(d, rng): return jpeg(note(d, rng, rng.choice(PAPERS), (0.1, 0.1, 0.25), rng.choice(DESKS), 300, (0.65, 0.85)))
+@kind()
+def dark_card_on_a_light_table(d, rng): return note(d, rng, (0.25, 0.3, 0.28), (0.9, 0.9, 0.85), (0.85, 0.84, 0.8), int(rng.integers(220, 320)))
 @kind()
 def sheet_on_wood(d, rng):
     ink = page(d, rng, 300, 300, size=(0.4, 0.7))
@@ -376,18 +396,34 @@ def two_digits_in_a_photo(d, rng):
     return lit(on_paper(a), ramp(400, 640, rng, 0.5), rng)
 
 
+@kind("none")
+def broken_line(d, rng):
+    "A line in pieces, farther apart than they are long; one of them is longer than the others"
+    from scipy.ndimage import distance_transform_edt as distance, gaussian_filter, maximum_filter
+    depth = distance(page(d, rng, size=(0.6, 0.75)) > 0.5)
+    y, x = np.nonzero((depth > 0) & (maximum_filter(depth, 5) == depth))
+    line, left = np.zeros(depth.shape), np.ones(len(y), bool)
+    while left.any():
+        k = rng.choice(np.flatnonzero(left))
+        far = np.hypot(y - y[k], x - x[k])
+        reach = rng.uniform(3, 5) if line.any() else 16
+        line[y[far < reach], x[far < reach]] = 1
+        left &= far > reach + 20
+    return picture(on_paper(np.clip(1.3 * gaussian_filter((distance(1 - line) < 2.5).astype(float), 1), 0, 1)))
+
+
 OTHERS = []  # digits for neighbors
 
 GROUPS = {
     "clean drawings, large and small": "dark_on_light light_on_dark pale as_it_is cropped_tightly small_on_a_large_page large tiny",
     "file formats and colors": "low_quality palette dithered cmyk sixteen_bit dark_ink_on_transparency white_ink_on_transparency transparent_value turned_by_exif standardized colors_in_an_array "
                                "equally_bright_colors yellow_on_white blue_pen colored_paper",
-    "light, shadow, noise, blur": "light_from_one_side light_falls_off vignette lamp shadow_with_an_edge shadow_of_a_hand noisy_photo rough_paper crumpled_paper out_of_focus phone phone_at_night",
-    "desk, rim, window, box": "sheet_on_a_dark_desk sheet_on_wood desk_at_one_side black_rim window printed_box",
+    "light, shadow, noise, blur": "light_from_one_side light_falls_off vignette strong_vignette lamp shadow_with_an_edge shadow_of_a_hand noisy_photo rough_paper crumpled_paper out_of_focus phone phone_at_night",
+    "desk, rim, window, box": "sheet_on_a_dark_desk sheet_on_an_even_desk sheet_that_its_digit_fills dark_card_on_a_light_table sheet_on_wood desk_at_one_side black_rim window printed_box",
     "lined, squared, dotted paper": "margin_line ruled_lightly ruled_darkly ruled_at_a_slope squared squared_darkly dotted",
     "dust, folds, holes, neighbors": "neighbors_at_the_edge dust a_fold punched_holes stain shining_through",
     "chalk, pencil, pens": "chalk chalk_with_smudges whiteboard pencil thin_pen broad_marker",
-    "no digit, or two": "blank blank_and_noisy blank_photo blank_and_ruled specks all_ink two_digits two_digits_in_a_photo"}
+    "no digit, or two": "broken_line blank blank_and_noisy blank_photo blank_and_ruled specks all_ink two_digits two_digits_in_a_photo"}
 
 
 def made(name, x, y, n, seed=0):

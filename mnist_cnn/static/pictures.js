@@ -406,6 +406,12 @@ function digitsOf(regions) {
   return byMass(found).filter(f => f === main || f.bottom - f.top >= .5 * (main.bottom - main.top) && f.mass >= .15 * main.mass);
 }
 
+// The digits if they hold most of the ink; none if more of it lies in pieces around them, as that of a broken line does.
+function mostOf(digits, regions) {
+  const size = Math.max(...digits.map(sizeOf)), mass = of => of.reduce((a, r) => a + r.mass, 0);
+  return mass(digits) > .5 * mass(regions.filter(r => !r.edge && sizeOf(r) <= size)) ? digits : [];
+}
+
 // ---- a sheet on a desk
 
 // The brightness that best divides a picture into dark and light (Otsu).
@@ -424,6 +430,18 @@ function between(values) {
 
 const medianWhere = (a, test) => median(a.v.filter((_, i) => test(i)));
 
+// How much a mask fills of the smallest rectangle around it, turned as fits best: near 1 for a sheet, at most 0.8 for an ellipse.
+function fullness({v, h, w}) {
+  const rim = [], at = (y, x) => y >= 0 && y < h && x >= 0 && x < w && v[y * w + x];
+  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) if (v[y * w + x] && !(at(y - 1, x) && at(y + 1, x) && at(y, x - 1) && at(y, x + 1))) rim.push([y, x]);
+  const area = turn => {
+    const c = Math.cos(turn), s = Math.sin(turn), low = [Infinity, Infinity], high = [-Infinity, -Infinity];
+    for (const [y, x] of rim) [x * c + y * s, y * c - x * s].forEach((at, i) => { low[i] = Math.min(low[i], at); high[i] = Math.max(high[i], at); });
+    return (high[0] - low[0] + 1) * (high[1] - low[1] + 1);
+  };
+  return sum(v) / Math.min(...Array.from({length: 30}, (_, i) => area(3 * i * Math.PI / 180)));
+}
+
 // Where a sheet lies in the picture, with sharp edges and something else around it: its place, and the sheet, continued over what is around it.
 function sheetOf(gray) {
   const smooth = gaussian(gray, 1.5), level = between(smooth.v);
@@ -433,10 +451,11 @@ function sheetOf(gray) {
     const counts = new Float64Array(n + 1);
     for (const l of labels.v) if (l) counts[l]++;
     const largest = counts.indexOf(most(counts)), empty = map(labels, l => l === largest ? 1 : 0, Uint8Array), sheet = filled(empty), area = sum(sheet.v);
-    if (sum(empty.v) < .7 * area) continue;  // a digit with a loop
-    const sides = edgeOf(sheet), box = boxOf(sheet), rows = box.bottom - box.top, cols = box.right - box.left, size = Math.max(rows, cols);
-    const depth = depthOf(sheet), share = area / sheet.v.length;
-    if (sum(sides) / sides.length > .1 || share <= .06 || share >= .95 || most(depth.v) < .3 * size || most(depthOf(empty).v) < .17 * size || area < .7 * box.used[0] * box.used[1]) continue;
+    if (sum(empty.v) < .5 * area) continue;  // a digit with a loop
+    const sides = edgeOf(sheet), share = area / sheet.v.length;
+    if (sum(sides) / sides.length > .1 || share <= .06 || share >= .95 || fullness(sheet) < .85) continue;
+    const box = boxOf(sheet), size = Math.max(box.bottom - box.top, box.right - box.left), depth = depthOf(sheet);
+    if (most(depth.v) < .3 * size || most(depthOf(empty).v) < .12 * size) continue;
     const away = distance(map(sheet, v => 1 - v, Uint8Array)).far;
     const inside = medianWhere(gray, i => depth.v[i] > 3 && depth.v[i] < 7), outside = medianWhere(gray, i => away.v[i] > 3 && away.v[i] < 7);
     if (Math.abs(inside - outside) < Math.max(.15, .6 * Math.abs(medianWhere(gray, i => sheet.v[i]) - medianWhere(gray, i => !sheet.v[i])))) continue;
@@ -446,16 +465,16 @@ function sheetOf(gray) {
   return null;
 }
 
-// The rows and columns that a mask covers, and how many of them are used.
+// The rows and columns that a mask covers.
 function boxOf({v, h, w}) {
   const rows = new Uint8Array(h), cols = new Uint8Array(w);
   for (let y = 0, i = 0; y < h; y++) for (let x = 0; x < w; x++, i++) if (v[i]) rows[y] = cols[x] = 1;
-  return {top: rows.indexOf(1), bottom: rows.lastIndexOf(1) + 1, left: cols.indexOf(1), right: cols.lastIndexOf(1) + 1, used: [sum(rows), sum(cols)]};
+  return {top: rows.indexOf(1), bottom: rows.lastIndexOf(1) + 1, left: cols.indexOf(1), right: cols.lastIndexOf(1) + 1};
 }
 
 // ---- digits
 
-// Digits on a page of one gray value: how sure that there are any, the digits, the ink, and the numbers of its regions.
+// Digits on a page of one gray value, the ink, and the numbers of its regions.
 function inFlat(ink) {
   const mask = map(ink, v => v > 0 ? 1 : 0, Uint8Array), side = Math.max(ink.h, ink.w);
   removeLines(mask);
@@ -466,7 +485,7 @@ function inFlat(ink) {
       && (side <= SMALL || Math.max(...gap(d, r)) < .3 * sizeOf(d) && sizeOf(r) < .5 * sizeOf(d) && !r.edge));
     digits = [crumbs.reduce(joined, d)];
   }
-  return {sure: 1, digits, ink, labels};
+  return {digits: mostOf(digits, regions), ink, labels};
 }
 
 // The numbers of the regions where the ink is stronger than `level`, and the digits; straight lines are taken out of the ink.
@@ -475,10 +494,10 @@ function above(level, ink) {
   removeLines(mask);
   for (let i = 0; i < ink.v.length; i++) if (over.v[i] && !mask.v[i]) ink.v[i] = 0;
   const {labels, regions} = regionsOf(ink, mask);
-  return {labels, digits: digitsOf(ofInterest(regions, labels, ink))};
+  return {labels, digits: mostOf(digitsOf(ofInterest(regions, labels, ink)), regions)};
 }
 
-// The same where the page is not of one gray value, for ink that is darker, or lighter, than the page.
+// The same where the page is not of one gray value, for ink that is darker, or lighter, than the page; and how sure it is that there are any.
 function inLocal(gray, dark) {
   const {ink, noise} = localInk(gray, dark), lowest = Math.max(.08, 6 * noise);
   let level = lowest, {labels, digits} = above(level, ink);
@@ -496,6 +515,7 @@ function inLocal(gray, dark) {
     labels: map(labels, (l, i) => l || near.v[i] * kept.v[i], Int32Array)};
 }
 
+// The same for ink that is darker or lighter, whichever stands out more.
 const surer = gray => { const [a, b] = [inLocal(gray, true), inLocal(gray, false)]; return b.sure > a.sure ? b : a; };
 
 function placedIn(a, {h, w}, top, left) {
@@ -504,17 +524,17 @@ function placedIn(a, {h, w}, top, left) {
   return out;
 }
 
-// Digits in a gray picture, the largest first, the ink, and the numbers of its regions.
-function search(gray) {
-  const flat = flatInk(gray), found = flat && inFlat(flat);
-  if (flat && (found.digits.length && flat.v.filter(v => v > .5).length < .4 * flat.v.length || !most(flat.v))) return found;
-  const sheet = sheetOf(gray);
+// Digits in a gray picture, the largest first, the ink, and the numbers of its regions; `onDesk`: it may show a sheet with something around it.
+function search(gray, onDesk = true) {
+  const flat = flatInk(gray), plain = flat && inFlat(flat), some = onDesk && Math.max(gray.h, gray.w) > SMALL ? .04 : .4;  // more ink than this may be a sheet
+  if (flat && (plain.digits.length && flat.v.filter(v => v > .5).length < some * flat.v.length || !most(flat.v))) return plain;
+  const sheet = onDesk && sheetOf(gray);
   if (sheet) {
-    const {top, left, onIt} = sheet, {digits, ink, labels} = surer(onIt);
+    const {top, left, onIt} = sheet, {digits, ink, labels} = search(onIt, false);
     if (digits.length) return {digits: digits.map(d => ({...d, top: d.top + top, bottom: d.bottom + top, left: d.left + left, right: d.right + left})),
       ink: placedIn(ink, gray, top, left), labels: placedIn(labels, gray, top, left)};
   }
-  return found && found.digits.length ? found : surer(gray);
+  return plain && plain.digits.length ? plain : surer(gray);
 }
 
 // ---- the ink of a digit, cropped
