@@ -19,7 +19,7 @@ from torch import nn
 
 from .checks import as_pixels, check_function, check_images, check_items, check_logits, check_model, check_number, check_probs, check_targets, check_tensor, check_texts
 from .data import Batches
-from .steps import device_of, evaluating
+from .steps import device_of, evaluating, quick_logits
 from .training import evaluate
 
 # %% ../nbs/06_evaluation.ipynb #49bc06e5
@@ -46,7 +46,9 @@ def predict(model: nn.Module, # gives logits N×classes
     "Probabilities of the classes, N×classes, on the cpu"
     device = device_of(model)
     if not isinstance(x, Batches): x = Batches(x := check_images(x), torch.zeros(len(x), dtype=torch.long))
-    with evaluating(model): probs = torch.cat([check_logits(model(xb.to(device)), None, model, len(xb)).softmax(1).cpu() for xb, _ in x.with_bs(bs)])
+    logits = quick_logits(model, x)
+    x, logits = (x.with_bs(512), logits) if logits else (x.with_bs(bs), model)
+    with evaluating(model): probs = torch.cat([check_logits(logits(xb.to(device)), None, model, len(xb)).softmax(1).cpu() for xb, _ in x])
     if not probs.isfinite().all(): raise ValueError("probabilities are NaN: are all pixels and all weights finite?")
     return probs.clone()  # what was made in inference mode could not be used with gradients later
 
@@ -205,5 +207,7 @@ def robustness(models: Sequence[nn.Module], # each gives logits N×classes
     models, amounts = [check_model(m, data=True) for m in check_items("models", models, "networks")], check_items("amounts", amounts, "numbers")
     x, targets, _ = check_images(x), check_targets(targets), check_function("distort", distort, "rotated")
     if not len(models) or not len(amounts): raise ValueError(f"{len(models)} models and {len(amounts)} amounts; expected at least one of each.")
-    batches = [Batches(distort(x, a), targets, 256) for a in amounts]
-    return np.array([[accuracy(m, b) for b in batches] for m in models])
+    images = [check_images(distort(x, a)) for a in amounts]
+    if len({(i.shape, i.dtype) for i in images}) == 1: images = [torch.cat(images)]  # answered at once
+    def right(m, x): return (predict(m, x).argmax(1).view(-1, len(targets)) == targets.cpu()).double().mean(1)
+    return np.array([torch.cat([right(m, i) for i in images]).numpy() for m in models])
