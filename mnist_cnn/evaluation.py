@@ -63,7 +63,7 @@ def check_scored(probs: torch.Tensor, # probabilities N×classes
 # %% ../nbs/06_evaluation.ipynb #6d597a27
 def mistakes(probs: torch.Tensor, # probabilities N×classes, from `predict`
              targets: torch.Tensor): # true classes, N
-    "Indices of the samples that are read wrongly, the most confident mistake first"
+    "Indices of the misclassified samples, the most confident mistake first"
     probs, targets = check_scored(probs, targets)
     sure, preds = probs.max(1)
     wrong = (preds != targets).nonzero().flatten()
@@ -150,7 +150,7 @@ def _pixels(x):
     return x if x.is_floating_point() else as_pixels(x)
 
 def _torchvision(name, x, *args):
-    "What a function of torchvision gives for the images; importing it takes seconds"
+    "The images after a function of torchvision; importing it takes seconds"
     from torchvision.transforms.v2 import functional
     return getattr(functional, name)(_pixels(x), *args)
 
@@ -172,7 +172,7 @@ def blurred(x: torch.Tensor, # images N×C×H×W, uint8 or float
     "The images out of focus"
     sigma = check_number("sigma", sigma, least=0, most=100)
     if sigma < 0.02: return _pixels(x)  # no pixel would get anything of its neighbors
-    rim = math.ceil(3 * sigma)  # black, as the page goes on
+    rim = math.ceil(3 * sigma)  # black, like the page around it
     x = F.pad(_pixels(x), [rim] * 4)
     for window in [2 * rim + 1, 1], [1, 2 * rim + 1]: x = _torchvision("gaussian_blur", x, window, [sigma] * 2)  # along rows, then columns
     return x[..., rim:-rim, rim:-rim]
@@ -186,7 +186,7 @@ def noisy(x: torch.Tensor, # images N×C×H×W, uint8 or float
 def covered(x: torch.Tensor, # images N×C×H×W, uint8 or float
             side: int, # of the square, in pixels
            ) -> torch.Tensor: # float
-    "The images with a black square over each, where torch's random state says"
+    "The images with a black square over each, at a position from torch's random state"
     x = _pixels(x)
     h, w = x.shape[-2:]
     side = check_number("side", side, least=0, most=min(h, w), whole=True)
