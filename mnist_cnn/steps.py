@@ -204,7 +204,7 @@ def quick_logits(model: torch.nn.Module, # any `nn.Module`
                  batches: Any, # what it shall answer to
                 ) -> Callable | None:
     "The kernels' function from at most 512 images to `model`'s logits; None where none fit, or are not worth it"
-    try: return kernels_for(model, batches, batches.n).logits_of(model)
+    try: return kernels_for(model, batches, getattr(batches, "n", 0)).logits_of(model)
     except Unfit: return None
 
 def _gpu_kernels(model, batches):

@@ -294,7 +294,7 @@ def test_train_pause_step_reset(tab):
     key('Pause')
     for _ in range(10):  # on a busy machine the worker hears of it late
         paused = steps()
-        tab.wait_for_timeout(500)
+        tab.wait_for_timeout(1500)
         if steps() == paused: break
     assert steps() == paused < 960 and 'Paused' in widget(tab).get_by_role('status').first.inner_text()
     key('Train on')
