@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mnist_cnn import gpu, speed, steps, training
+from mnist_cnn import gpu, speed, steps
 from mnist_cnn.checkpoint import Checkpoint
 from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.kernels import Unfit
