@@ -12,7 +12,7 @@ from mnist_cnn import trainer
 from mnist_cnn.data import Batches
 from mnist_cnn.files import load_weights
 from mnist_cnn.model import SimpleCNN
-from mnist_cnn.playground import classic_run
+from mnist_cnn.playground import classic_run, playground
 from mnist_cnn.steps import EagerStep, FlatAdam, Progress
 from mnist_cnn.trainer import Shift, mislabel, pack_digits, page_digits, train_in_page
 from mnist_cnn.training import Measure, evaluate, fit, set_seed
@@ -189,6 +189,10 @@ class Policy(http.server.SimpleHTTPRequestHandler):
     def end_headers(self):
         self.send_header('Content-Security-Policy', POLICY)
         super().end_headers()
+    def do_GET(self):
+        answer = getattr(self.server, 'answers', None)  # to the next who asks for the digits
+        if not (answer and 'digits' in self.path): return super().do_GET()
+        answer.pop()(self)
     def do_POST(self):
         self.server.heard[self.path[1:]] = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
         self.send_response(204)
@@ -197,12 +201,12 @@ class Policy(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope='module')
 def place(tmp_path_factory):
-    "A site of two pages with a trainer, served with the policy: the folder, the server."
+    "A site of pages with a trainer, on one of them a playground too, served with the policy: the folder, the server."
     from tools.widgets import lighten
     folder = tmp_path_factory.mktemp('page')
     settings = dict(n=3200, bs=16, epochs=1, lr=1e-3, seed=43)
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Train</title><link rel="icon" href="data:,"><body><main><h1>Train</h1>'
-    for name, more in (('page', ''), ('check', '<script src="check.js" defer></script>')):
+    for name, more in (('page', ''), ('check', '<script src="check.js" defer></script>'), ('both', playground())):
         (folder/f'{name}.html').write_text(f'{head}{train_in_page(n=1000, n_epochs=2)}</main>{more}', encoding='utf-8')
         lighten(folder/f'{name}.html')
     (folder/'check.js').write_text(CHECK.replace('SETTINGS', json.dumps(settings)), encoding='utf-8')
@@ -280,8 +284,51 @@ def test_nothing_is_loaded_before_training(tab):
     assert len([u for u in tab.evaluate("performance.getEntriesByType('resource').map(e => e.name)") if re.search(r'\.(bin|wasm)$', u)]) in (0, 3)  # those of the worker may be its own
 
 
+def test_a_load_that_fails(browser, place):
+    "The page says what went wrong, and when *Train* is pressed again it loads and trains."
+    _, server = place
+    server.answers = [lambda handler: handler.send_error(503)]
+    with browser.new_page() as tab:
+        tab.goto(address(server, 'page'))
+        press(tab, 'Train')
+        until(tab, "/digits cannot be loaded \\(503\\)/.test(document.querySelector('.mct-status').textContent)")
+        assert not server.answers
+        press(tab, 'Train')
+        done(tab)
+
+
+def test_loading_is_told(tab, place):
+    "How much of the digits has come, while they come."
+    _, server = place
+    go_on = threading.Event()
+    def slowly(handler):
+        data = pack_digits()
+        handler.send_response(200)
+        handler.send_header('Content-Length', str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[:500_000])
+        go_on.wait(60)
+        handler.wfile.write(data[500_000:])
+    server.answers = [slowly]
+    press(tab, 'Train')
+    try:
+        until(tab, "/^Loading digits: \\d+%$/.test(document.querySelector('.mct-status').textContent)")
+        tab.wait_for_timeout(300)
+        share = int(re.search(r'\d+', said(tab))[0])
+        assert 0 < share < 50 and abs(tab.evaluate("document.querySelector('.mct progress').value") - share / 100) < .01
+    finally: go_on.set()
+    done(tab)
+
+
+PICTURES = "[...document.querySelectorAll('canvas.mct-maps')].map(c => c.toDataURL())"
+
+
 def test_train_pause_step_reset(tab):
-    "The buttons do what they say, with the keyboard; what is announced says so."
+    "The buttons do what they say, with the keyboard; what is announced says so. Filters and maps change, the focus stays at the buttons, the curve of the batches ends at the frame."
+    def focus(): return tab.evaluate('document.activeElement.textContent')
+    def pictures():
+        tab.wait_for_timeout(300)  # they are drawn some frames later
+        return tab.evaluate(PICTURES)
     def key(name):
         widget(tab).get_by_role('button', name=name, exact=True).focus()
         tab.keyboard.press('Enter')
@@ -290,16 +337,25 @@ def test_train_pause_step_reset(tab):
     widget(tab).get_by_label('epochs').press('Tab')
     key('One step')
     until(tab, "document.querySelector('.mnist-cnn-trainer').dataset.steps === '1'")
+    first = pictures()
+    assert len(first) == 2
     key('Train on')
+    assert focus() == 'Pause'
     until(tab, "+document.querySelector('.mnist-cnn-trainer').dataset.steps > 8")
     key('Pause')
+    assert focus() == 'Train on'
     for _ in range(10):  # on a busy machine the worker hears of it late
         paused = steps()
         tab.wait_for_timeout(1500)
         if steps() == paused: break
     assert steps() == paused < 960 and 'Paused' in widget(tab).get_by_role('status').first.inner_text()
+    then = pictures()
+    assert all(a != b for a, b in zip(first, then))
     key('Train on')
     done(tab)
+    assert focus() == 'Train' and all(a != b for a, b in zip(then, pictures()))
+    ends = tab.evaluate("document.querySelector('path.mct-of-batch').getAttribute('d')").split('L')[-1]
+    assert ends.split()[0] == '314.0'  # the frame: 320 less 6
     assert steps() == 960 and re.search(r'Done: \d+\.\d%', widget(tab).get_by_role('status').first.inner_text())
     assert widget(tab).locator('.mct-table tbody tr').count() > 3 and widget(tab).get_by_role('region', name='Mistakes').get_by_role('img').count() > 3
     assert '% of training digits' in widget(tab).get_by_role('img', name='Accuracy over the digits seen').get_attribute('aria-label')
@@ -354,6 +410,53 @@ def test_settings_live_in_the_address(tab):
     widget(tab).get_by_label('learning rate').select_option('0.002')
     press(tab, 'As they were')
     assert 'as-it-is' in tab.url
+    press(tab, 'Learning rate too high')
+    rate = widget(tab).get_by_label('learning rate')
+    assert 'n:3000,lr:0.3' in tab.url and rate.input_value() == '0.3'
+    press(tab, 'Pause')
+    tab.goto(tab.url.partition('#')[0] + '#train=%E0%A4%A')
+    tab.reload()  # a broken address changes nothing, and hinders none that follows
+    assert rate.input_value() == '0.002'
+    tab.evaluate("location.hash = 'train=lr:0.005'")
+    until(tab, "[...document.querySelectorAll('.mct-fields select')].some(s => s.value === '0.005')")
+    assert rate.input_value() == '0.005'
+
+
+def test_what_changes_nothing(tab):
+    "An impossible entry, the settings as they were, an address with the settings that are set: the trained network stays. What is possible is said."
+    press(tab, 'Train')
+    done(tab)
+    until(tab, "document.querySelector('.mnist-cnn-trainer').dataset.steps === '64'")
+    before, epochs = said(tab), widget(tab).get_by_label('epochs')
+    enter(epochs, '500')
+    epochs.press('Tab')
+    assert epochs.input_value() == '2' and 'epochs: only whole numbers from 1 to 200.' in widget(tab).inner_text()
+    assert widget(tab).get_by_role('status').first.inner_text() == 'epochs: only whole numbers from 1 to 200.'
+    press(tab, 'As they were')
+    tab.evaluate("location.hash = 'train=epochs:2'")
+    tab.wait_for_timeout(500)
+    assert said(tab) == before and before.startswith('Done') and widget(tab).get_attribute('data-steps') == '64'
+    enter(epochs, '3')
+    epochs.press('Tab')
+    assert said(tab).startswith('New weights')
+
+
+def test_a_late_message(browser, place):
+    "The last message of a run that comes when the next has begun does not end it."
+    _, server = place
+    with browser.new_page() as tab:
+        tab.add_init_script("globalThis.Worker = class extends Worker { constructor(...given) { super(...given); globalThis.worker_ = this; this.addEventListener('message', e => { if (e.data.done) globalThis.last_ = e.data; }); } }")
+        tab.goto(address(server, 'page'))
+        press(tab, 'Train')
+        done(tab)
+        assert tab.evaluate('''() => {
+            const root = document.querySelector('.mnist-cnn-trainer');
+            delete root.dataset.done;
+            root.querySelector('.mct-train').click();
+            worker_.dispatchEvent(new MessageEvent('message', {data: last_}));
+            return [root.dataset.training, root.dataset.done];
+        }''') == ['true', None]
+        done(tab)
 
 
 def test_take_it_home(tab, browser, tmp_path):
@@ -401,10 +504,19 @@ def test_draw_and_teach(tab):
         draw(tab, STROKES[digit])
         widget(tab).get_by_role('group', name='What you have drawn').get_by_role('button', name=str(name), exact=True).click()
     assert widget(tab).locator('.mct-own canvas').count() == 2
+    def numbers(): return dict(row.split('\n') for row in widget(tab).locator('.mct-numbers > div').all_inner_texts())
+    speed, rows, lines = numbers()['digits a second'], widget(tab).locator('.mct-table tbody tr').count(), widget(tab).get_by_text('These lines train the same network')
+    assert 'your own digits' not in lines.inner_text()
     press(tab, 'Train on my digits')
     until(tab, "/read \\d before/.test(document.querySelector('.mct-fold [role=status]').textContent)")
     words = widget(tab).locator('.mct-fold [role=status]').first.inner_text()
     assert re.search(r'Of your 2 digits it read 0 before, 2 now', words), words
+    now = re.search(r'([\d.]+%) now', words)[1]  # and so say the numbers, the curves, the mistakes and the Python lines
+    until(tab, f"document.querySelectorAll('.mct-table tbody tr').length === {rows + 1}")
+    assert numbers()['right on held-out digits'] == now in said(tab) and numbers()['digits a second'] == speed
+    wrong = int(re.search(r'(\d+) of 2,000', widget(tab).get_by_role('region', name='Mistakes').inner_text())[1])
+    assert f'{100 - wrong/20:.1f}%' == now
+    assert 'trained once on your own digits, which these lines leave out' in lines.inner_text()
     draw(tab, STROKES[1])
     assert widget(tab).get_by_role('group', name='Answer').locator('strong').inner_text() == '7'
 
@@ -438,11 +550,12 @@ def test_without_scripts_and_without_simd(browser, place):
     tab.goto(address(server, 'page'))
     assert 'This is a still picture' in widget(tab).inner_text() and widget(tab).locator('img').get_attribute('alt')
     context.close()
-    for lost, says in (('delete globalThis.WebAssembly', 'WebAssembly with SIMD'), ('globalThis.Worker = undefined', 'Web Workers')):
+    for lost, says in (('delete globalThis.WebAssembly', 'WebAssembly with SIMD'), ('WebAssembly.validate = code => !new Uint8Array(code).includes(0xfd)', 'WebAssembly with SIMD'), ('globalThis.Worker = undefined', 'Web Workers')):
         tab = browser.new_page()
         tab.add_init_script(lost)
-        tab.goto(address(server, 'page'))
+        tab.goto(address(server, 'both'))
         assert f'This browser has no {says}' in widget(tab).inner_text() and widget(tab).locator('img').count() == 1
+        assert tab.locator('.mnist-cnn-playground[data-ready]').get_by_role('img', name='Field to draw').is_visible()  # the trained network stays
         tab.close()
 
 
@@ -497,11 +610,10 @@ def test_in_jupyterlab(browser, lab):
 
 
 def test_memory_stays(tab, browser):
-    "Five runs take no more memory than two: the kernels keep what they have in the worker, and the page, where the browser tells, its own."
-    enter(widget(tab).get_by_label('epochs'), '1')
-    widget(tab).get_by_label('epochs').press('Tab')
+    "Ten runs take no more memory than two: the kernels keep what they have in the worker, and the page, where the browser tells, its own."
+    widget(tab).get_by_label('training digits').select_option('100')
     kernels, page = [], []
-    for _ in range(5):
+    for _ in range(10):
         tab.evaluate("delete document.querySelector('.mnist-cnn-trainer').dataset.done")
         press(tab, 'Train')
         done(tab)

@@ -39,8 +39,13 @@ function tidy(given, base = DEFAULTS) {
 // settings as text: those that differ from `base`, such as "n:300,lr:0.01"
 const encode = (s, base) => Object.keys(CHOICES).filter(k => s[k] !== base[k]).map(k => `${k}:${s[k]}`).join(',') || 'as-it-is';
 const decode = (text, base) => tidy(Object.fromEntries(text.split(',').map(p => p.split(':')).filter(p => p.length === 2)), base);
-// the hash with `key` set to `text`; anchors of headings, which hold no =, go
 const inHash = (hash, key) => hash.replace(/^#/, '').split('&').find(p => p.startsWith(key + '='))?.slice(key.length + 1);
+// the settings in the hash, null where there are none or the address is broken
+function fromHash(hash, key, base) {
+  const text = inHash(hash, key);
+  try { return text === undefined ? null : decode(decodeURIComponent(text), base); } catch { return null; }
+}
+// the hash with `key` set to `text`; anchors of headings, which hold no =, go
 const withKey = (hash, key, text) => '#' + [...hash.replace(/^#/, '').split('&').filter(p => p.includes('=') && !p.startsWith(key + '=')), `${key}=${text}`].join('&');
 const different = (a, b) => Object.keys(CHOICES).filter(k => a[k] !== b[k]).map(k => `${LABELS[k]} ${shown(k, a[k])}`).join(', ');
 const shown = (key, v) => key === 'wrong' ? `${100 * v}%` : Array.isArray(CHOICES[key]) ? v.toLocaleString('en-US', {maximumFractionDigits: 9, useGrouping: key !== 'seed'}) : CHOICES[key][v];
@@ -73,18 +78,25 @@ function ticks(most, n = 4) {
 }
 // A line through [x, y], within the frame, as an SVG path.
 const line = (points, mx, my) => points.filter(p => p.every(Number.isFinite)).map(([x, y], i) => `${i ? 'L' : 'M'}${(LEFT + x / mx * (WIDE - LEFT - RIGHT)).toFixed(1)} ${(HIGH - BOTTOM - Math.min(y, my) / my * (HIGH - BOTTOM - TOP)).toFixed(1)}`).join('');
-// At most `n` points of the losses of the steps, means of as many steps each, over the digits seen.
-function smooth(losses, bs, n = 120) {
-  const each = Math.max(1, Math.ceil(losses.length / n)), out = [];
+// What the axis of the losses reaches to: a run that went astray does not press the others flat.
+const highest = points => Math.min(6, Math.max(2.5, ...points.flatMap(p => [p.loss, p.train_loss]).filter(Number.isFinite)));
+// Digits seen after so many steps on `n` digits: an epoch's last batch may be smaller.
+function seenAfter(steps, n, bs) {
+  const each = Math.ceil(n / bs);
+  return Math.floor(steps / each) * n + steps % each * bs;
+}
+// At most `most` points of the losses of the steps, means of as many steps each, over the digits seen.
+function smooth(losses, n, bs, most = 120) {
+  const each = Math.max(1, Math.ceil(losses.length / most)), out = [];
   for (let i = 0; i < losses.length; i += each) {
     const part = losses.slice(i, i + each);
-    out.push([(i + part.length) * bs, part.reduce((a, b) => a + b, 0) / part.length]);
+    out.push([seenAfter(i + part.length, n, bs), part.reduce((a, b) => a + b, 0) / part.length]);
   }
   return out;
 }
 
 if (typeof document === 'undefined') {
-  module.exports = {CHOICES, DEFAULTS, PRESETS, tidy, encode, decode, inHash, withKey, different, python, ticks, line, smooth};
+  module.exports = {CHOICES, DEFAULTS, PRESETS, tidy, encode, decode, inHash, fromHash, withKey, different, python, ticks, line, highest, smooth};
   return;
 }
 
@@ -134,7 +146,7 @@ function start(root) {
   const given = JSON.parse(root.querySelector('script[type="application/json"]').textContent), {layers, small, trainer: name} = given;
   const base = tidy(given.settings), still = [...root.childNodes];
   let settings = {...base}, worker = null, ready = null, state = null, losses = [], points = [], earlier = null, queue = [], asked = 0, wanted = '', playground = null, picture = null;
-  let training = false, told = 0, own = [], due = [], readAt = 0;
+  let training = false, begun = 0, told = 0, own = [], taught = 0, due = [], readAt = 0;  // `begun` counts the runs, `taught` the times on own digits
 
   // ---- the parts
   const live = make('p', {class: 'mct-live', role: 'status', 'aria-live': 'polite'});
@@ -178,13 +190,18 @@ function start(root) {
     holds.textContent = ready && settings.n > ready.n ? `Only ${ready.n} training digits are in this notebook; all 10,000 are on the site.` : '';
     code.textContent = python(ready ? {...settings, n: Math.min(settings.n, ready.n)} : settings, ready ? ready.n_held : 2000);
   }
+  function toAddress() { history.replaceState(history.state, '', withKey(location.hash, name, encode(settings, base))); }
   function change(to, quiet = false) {
-    settings = tidy(to, settings);
-    if (!quiet) history.replaceState(history.state, '', withKey(location.hash, name, encode(settings, base)));
-    wanted = '';
-    mark(null);
-    if (state) { keep(); training = false; begin(); buttons(); say('New weights, not trained yet.'); }
+    const next = tidy(to, settings), odd = Object.keys(to).find(k => next[k] != to[k]);  // a number may come as text
+    if (different(next, settings)) {
+      settings = next;
+      if (!quiet) toAddress();
+      wanted = '';
+      mark(null);
+      if (begun) { keep(); training = false; begin(); buttons(); say('New weights, not trained yet.'); }
+    }
     fill();
+    if (odd) holds.textContent = live.textContent = `${LABELS[odd]}: only whole numbers from ${CHOICES[odd].join(' to ')}.`;
   }
   function mark(preset) {
     presets.forEach(b => b.setAttribute('aria-pressed', String(b.dataset.preset === preset)));
@@ -198,13 +215,21 @@ function start(root) {
     if (worker) return;
     const {files, parts} = given;
     worker = new Worker(files ? files.engine : URL.createObjectURL(new Blob([parts.engine], {type: 'text/javascript'})));
-    worker.onmessage = ({data}) => HEAR[data.type](data);
+    worker.onmessage = ({data}) => { if (!data.run || data.run === begun) HEAR[data.type](data); };  // an earlier run's are late
     worker.onerror = e => fault(e.message || 'the worker does not start');
     const kinds = ['wasm', 'digits', 'typical'];
     send({type: 'load', ...Object.fromEntries(kinds.map(k => [k, files ? new URL(files[k], document.baseURI).href : decoded(parts[k])]))});
     say('The digits are being loaded.');
   }
-  function fault(message) { training = false; buttons(); status.textContent = live.textContent = `This does not work here: ${message}.`; }
+  function fault(message) {
+    training = false;
+    if (!ready) {  // another try may load it
+      worker?.terminate();
+      [worker, queue, begun] = [null, [], 0];
+    }
+    buttons();
+    status.textContent = live.textContent = `This does not work here: ${message}.`;
+  }
   const HEAR = {
     loading({name, loaded, total}) { if (name === 'the digits' && total) { bar.value = loaded / total; say(`Loading digits: ${Math.round(100 * loaded / total)}%`, false); } },
     ready(data) {
@@ -215,7 +240,6 @@ function start(root) {
       fill();
     },
     state(data) {
-      if (data.fresh) [losses, points] = [[], []];
       losses.push(...data.losses);
       if (data.point) points.push(data.point);
       const ended = data.done && (!state || !state.done);
@@ -234,7 +258,8 @@ function start(root) {
   function begin() {
     begunWith = settings;
     [losses, points, state, told] = [[], [], null, 0];
-    send({type: 'begin', settings});
+    if (taught) { taughtTimes(0); ownSays.textContent = ''; drawOwn(); }
+    send({type: 'begin', settings, number: ++begun});
   }
   function keep() { if (points.length > 1) earlier = {points: [...points], settings: begunWith}; }
   let begunWith = settings;
@@ -257,31 +282,22 @@ function start(root) {
     buttons();
   }
   function again() { wake(); keep(); training = false; begin(); buttons(); mistakes.replaceChildren(); misread.hidden = true; say('New weights, not trained yet.'); }
-  function present(k) {
-    const {runs} = PRESETS[k];
-    settings = tidy(runs[0], {...DEFAULTS, seed: settings.seed});
+  function present(k, run = 0) {
+    settings = tidy(PRESETS[k].runs[run], {...DEFAULTS, seed: settings.seed});
+    toAddress();
     fill();
     mark(k);
-    wanted = runs[1] ? k : '';
-    earlier = null;
-    if (state) points = [];
+    wanted = PRESETS[k].runs[run + 1] ? k : '';
+    if (!run) [earlier, points] = [null, []];  // so that nothing is kept
     go(true);
   }
   function finish() {
     training = false;
-    buttons();
     const last = points[points.length - 1];
     say(state.stopped || `Done: ${percent(last.all)} of the held-out digits are right, after ${state.steps} steps and ${number(state.seconds, 1)} seconds of training.`);
     root.dataset.done = state.stopped ? 'stopped' : String(last.all);
-    if (wanted) {  // the second run of a preset
-      const k = wanted;
-      wanted = '';
-      keep();
-      settings = tidy(PRESETS[k].runs[1], {...DEFAULTS, seed: settings.seed});
-      fill();
-      mark(k);
-      go(true);
-    } else send({type: 'mistakes', most: 24});
+    if (wanted) present(wanted, 1);
+    else { buttons(); send({type: 'mistakes', most: 24}); }
   }
   function milestone() {  // a screen reader is told now and then, not ten times a second
     const last = points[points.length - 1];
@@ -291,11 +307,13 @@ function start(root) {
     send({type: 'mistakes', most: 24});
   }
   function buttons() {
+    const had = document.activeElement;
     train.disabled = training;
     train.textContent = state && !state.done && state.steps && !training ? 'Train on' : 'Train';
     pause.disabled = !training;
     one.disabled = training;
     reset.disabled = training || !state;
+    if ([train, pause, one, reset].includes(had) && had.disabled) (training ? pause : train).focus({preventScroll: true});
     root.dataset.training = String(training);
   }
 
@@ -341,12 +359,11 @@ function start(root) {
   function curves() {
     const last = points[points.length - 1];
     if (!last) return;
-    const {bs, epochs} = settings, all = [...points, ...(earlier ? earlier.points : [])], mx = Math.max(state.n * epochs, ...all.map(p => p.seen));
+    const {bs, epochs} = settings, all = [...points, ...(earlier ? earlier.points : [])], my = highest(all), mx = Math.max(state.n * epochs, ...all.map(p => p.seen));
     const of = (run, key) => run.map(p => [p.seen, p[key]]), old = key => earlier ? [{points: of(earlier.points, key), class: 'mct-of-earlier'}] : [];
     charts.accuracy.draw([...old('accuracy'), {points: of(points, 'train'), class: 'mct-of-train'}, {points: of(points, 'accuracy'), class: 'mct-of-held'}], mx, 1,
       `${percent(last.train)} of training digits and ${percent(last.accuracy)} of held-out digits right after ${last.seen} digits`);
-    const my = Math.min(6, Math.max(2.5, ...all.map(p => Math.max(p.loss, p.train_loss))));
-    charts.loss.draw([...old('loss'), {points: smooth(losses, bs), class: 'mct-of-batch'}, {points: of(points, 'train_loss'), class: 'mct-of-train'}, {points: of(points, 'loss'), class: 'mct-of-held'}], mx, my,
+    charts.loss.draw([...old('loss'), {points: smooth(losses, state.n, bs), class: 'mct-of-batch'}, {points: of(points, 'train_loss'), class: 'mct-of-train'}, {points: of(points, 'loss'), class: 'mct-of-held'}], mx, my,
       `${number(last.train_loss)} on training digits and ${number(last.loss)} on held-out digits`);
     key.querySelector('.mct-of-earlier').hidden = before.hidden = !earlier;
     if (earlier) before.textContent = `The run before, dashed (held-out digits): ${different(earlier.settings, settings) || 'the same settings'}.`;
@@ -377,7 +394,7 @@ function start(root) {
   // ---- afterwards: draw, your own digits, take it home
   const digitsRow = make('div', {class: 'mct-labels', role: 'group', 'aria-label': 'What you have drawn'}), mine = make('ul', {class: 'mct-own'}), ownSays = make('p', {class: 'mct-note', role: 'status'});
   const teach = button('Train on my digits', () => trainOwn(), {disabled: ''});
-  const code = make('code'), download = button('Download the weights', () => send({type: 'file'})), downloaded = make('p', {class: 'mct-note', role: 'status'});
+  const code = make('code'), leftOut = make('span'), download = button('Download the weights', () => send({type: 'file'})), downloaded = make('p', {class: 'mct-note', role: 'status'});
   function openAfter(arrays) {
     after.hidden = false;
     const box = make('div', {class: 'mnist-cnn-playground', 'data-ready': 'true'});
@@ -387,7 +404,7 @@ function start(root) {
       make('details', {class: 'mct-fold'}, make('summary', {}, 'Train it on your own handwriting'), make('p', {}, 'Draw a digit above, or take one, and say what it is. After a few, train on: half of each batch are your digits, half are the others. A held-out digit that you take is learned too, but it still counts among the held-out ones.'), digitsRow, mine,
         make('p', {}, teach), ownSays),
       make('details', {class: 'mct-fold', ...(small ? {} : {open: ''})}, make('summary', {}, 'Take it home'), make('p', {}, download), downloaded,
-        make('p', {}, 'The file is read by ', make('code', {}, 'load_weights'), ', ', make('code', {}, 'mnist-cnn evaluate'), ' and ', make('code', {}, 'mnist-cnn predict --weights'), '. These lines train the same network in Python, from the same random numbers:'),
+        make('p', {}, 'The file is read by ', make('code', {}, 'load_weights'), ', ', make('code', {}, 'mnist-cnn evaluate'), ' and ', make('code', {}, 'mnist-cnn predict --weights'), '. These lines train the same network in Python, from the same random numbers', leftOut, ':'),
         make('pre', {tabindex: 0, role: 'region', 'aria-label': 'Python'}, code)));
   }
   function addOwn(label) {
@@ -411,16 +428,22 @@ function start(root) {
     drawOwn();
     (mine.querySelectorAll('button')[Math.min(i, own.length - 1)] || digitsRow.querySelector('button')).focus();
   }
+  function taughtTimes(n) {
+    taught = n;
+    leftOut.textContent = n ? `; in the page it was also trained ${n === 1 ? 'once' : `${n} times`} on your own digits, which these lines leave out` : '';
+  }
   function trainOwn() {
     const x = new Uint8Array(784 * own.length);
     own.forEach((d, i) => x.set(d.pixels, 784 * i));
     training = false;
     buttons();
     ownSays.textContent = 'Training on your digits.';
+    taughtTimes(taught + 1);
     send({type: 'own', x, y: Uint8Array.from(own, d => d.label), n_steps: 60});
   }
   function toldOwn({n, before, after: now, wrong, held}) {
     drawOwn(wrong);
+    say(`Trained on your digits: ${percent(held[1])} of the held-out digits are right.`, false);
     ownSays.textContent = `Of your ${n} digits it read ${Math.round(before * n)} before, ${Math.round(now * n)} now; of the held-out digits ${percent(held[0])} before, ${percent(held[1])} now.`;
   }
   function save({data, accuracy}) {
@@ -433,9 +456,9 @@ function start(root) {
 
   // ---- begin
   function restore() {
-    const text = inHash(location.hash, name);
-    if (text === undefined) return;
-    change(decode(decodeURIComponent(text), base), true);
+    const found = fromHash(location.hash, name, base);
+    if (!found) return;
+    change(found, true);
     if (location.hash.startsWith(`#${name}=`)) root.scrollIntoView();
   }
   const lack = missing();

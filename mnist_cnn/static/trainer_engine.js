@@ -234,8 +234,9 @@ class Run {
 }
 
 // Steps on own digits: each batch is `each` of them and as many of the training digits, so that the others are not forgotten.
+// With an Adam of its own: afterwards the run's optimizer goes on with the means that it had.
 function trainOwn(run, own, n_steps, lr = 5e-4, each = 16) {
-  const k = run.kernels, random = new Random(run.steps + own.y.length);
+  const k = run.kernels, random = new Random(run.steps + own.y.length), mean = k.mean.slice(), square = k.square.slice();
   k.mean.fill(0);
   k.square.fill(0);
   for (let s = 1; s <= n_steps; s++) {
@@ -247,6 +248,8 @@ function trainOwn(run, own, n_steps, lr = 5e-4, each = 16) {
     k.gradient(2 * each);
     k.adam(lr, 0, s);
   }
+  k.mean.set(mean);
+  k.square.set(square);
 }
 
 // When to measure: often at first, then at ever longer distances; and whole sets at the ends of epochs and of the run.
@@ -296,11 +299,11 @@ async function unzip(data) {
   return new Uint8Array(await new Response(new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer());
 }
 
-function tell(point, fresh = false) {
+function tell(point) {
   const weights = kernels.weight.slice();
   told = performance.now();
-  const state = {type: 'state', steps: run.steps, seen: run.seen, epoch: run.epoch, n: run.n, n_steps: run.n_steps, seconds, losses: run.losses.slice(sent), from: sent,
-                 point, fresh, done: run.done, stopped: run.stopped || '', going, memory: kernels.c.memory.buffer.byteLength, weights};
+  const state = {type: 'state', run: run.number, steps: run.steps, seen: run.seen, epoch: run.epoch, n: run.n, n_steps: run.n_steps, seconds, losses: run.losses.slice(sent), from: sent,
+                 point, done: run.done, stopped: run.stopped || '', going, memory: kernels.c.memory.buffer.byteLength, weights};
   sent = run.losses.length;
   postMessage(state, [weights.buffer]);
 }
@@ -325,12 +328,12 @@ const DO = {
     const first = Array.from({length: CLASSES}, (_, c) => { const i = digits.held.y.indexOf(c); return {label: c, pixels: digits.held.x.slice(i * PIXELS, (i + 1) * PIXELS)}; });
     postMessage({type: 'ready', n: digits.train.y.length, n_held: digits.held.y.length, digits: first, typical});
   },
-  begin({settings}) {
+  begin({settings, number}) {  // the page gives each run a number, which stands in what is said of it
     going = false;
     [seconds, sent] = [0, 0];
-    run = new Run(kernels, digits, settings);
+    run = Object.assign(new Run(kernels, digits, settings), {number});
     measuring = new Measuring(run);
-    tell(timed(() => measuring.point()), true);
+    tell(timed(() => measuring.point()));
   },
   go() { if (run && !run.done && !going) { going = true; work(); } },
   pause() { going = false; tell(null); },
@@ -338,15 +341,16 @@ const DO = {
   mistakes({most}) {  // pictures of held-out digits that are misread, the surest first
     const wrong = run.measure(digits.held).mistakes.sort((a, b) => b[2] - a[2]);
     const shown = wrong.slice(0, most).map(([i, answer, p]) => ({answer, p, label: digits.held.y[i], pixels: digits.held.x.slice(i * PIXELS, (i + 1) * PIXELS)}));
-    postMessage({type: 'mistakes', n: wrong.length, n_held: digits.held.y.length, shown});
+    postMessage({type: 'mistakes', run: run.number, n: wrong.length, n_held: digits.held.y.length, shown});
   },
   own({x, y, n_steps}) {
     going = false;
     const before = run.measure({x, y}), held = run.measure(digits.held).accuracy;
-    timed(() => trainOwn(run, {x, y}, n_steps));
-    const after = run.measure({x, y}), now = run.measure(digits.held).accuracy;
-    tell(null);
-    postMessage({type: 'own', n: y.length, before: before.accuracy, after: after.accuracy, wrong: after.mistakes.map(m => m[0]), held: [held, now]});
+    trainOwn(run, {x, y}, n_steps);  // counts neither as steps nor as seconds of the run
+    const after = run.measure({x, y}), point = run.point(true);
+    tell(point);
+    DO.mistakes({most: 24});
+    postMessage({type: 'own', run: run.number, n: y.length, before: before.accuracy, after: after.accuracy, wrong: after.mistakes.map(m => m[0]), held: [held, point.all]});
   },
   file() { postMessage({type: 'file', data: safetensors(toState(kernels.weight)), accuracy: run.measure(digits.held).accuracy}); },
 };

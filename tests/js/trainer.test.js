@@ -122,6 +122,16 @@ test('own digits are learned, and the others are not forgotten', () => {
   assert.ok(run.measure(digits.held).accuracy > before - 0.04);
 });
 
+test('training on own digits leaves the run\'s optimizer as it was', () => {
+  const x = digits.held.x.slice(0, 3 * 784), y = digits.held.y.slice(0, 3);
+  for (const optimizer of ['adam', 'momentum']) {
+    const run = trained({n: 300, optimizer}, 10), mean = kernels.mean.slice(), square = kernels.square.slice(), weight = kernels.weight.slice();
+    e.trainOwn(run, {x, y}, 5);
+    assert.ok(mean.some(v => v) && apart(weight, kernels.weight) > 0);
+    assert.deepEqual([kernels.mean, kernels.square, run.steps], [mean, square, 10], optimizer);
+  }
+});
+
 // ---- the page's functions
 
 test('settings go through an address and come back; nonsense does not', () => {
@@ -131,6 +141,8 @@ test('settings go through an address and come back; nonsense does not', () => {
   for (const text of ['n:7', 'lr:NaN', 'optimizer:constructor', 'epochs:1e9', 'seed:-1', 'seed:0.5', '__proto__:1', 'n', ':::', 'init:toString'])
     assert.deepEqual(page.decode(text, page.DEFAULTS), page.DEFAULTS, text);
   assert.equal(page.inHash(page.withKey('#a=1&train=x', 'train', 'n:300'), 'train'), 'n:300');
+  assert.deepEqual(page.fromHash('#a=1&train=n:300', 'train', page.DEFAULTS), {...page.DEFAULTS, n: 300});
+  for (const broken of ['#train=%E0%A4%A', '#widget', '']) assert.equal(page.fromHash(broken, 'train', page.DEFAULTS), null);
 });
 
 test('the settings that Python knows are those of the page', () => assert.deepEqual(
@@ -144,4 +156,19 @@ test('a preset can be shown: its settings are ones that the page offers', () => 
 
 test('axes have round marks that reach nearly to the end', () => {
   for (const most of [1, 2.5, 6, 300, 40000]) { const t = page.ticks(most); assert.ok(t[0] === 0 && t.length >= 3 && t.length <= 6 && t[t.length - 1] <= most, `${most}: ${t}`); }
+});
+
+test('the losses of the batches stand at the digits that were seen', () => {
+  const run = new e.Run(kernels, digits, {n: 100, bs: 32, epochs: 3}), seen = [];
+  while (!run.done) { run.step(); seen.push(run.seen); }
+  assert.deepEqual(page.smooth(run.losses, 100, 32).map(p => p[0]), seen);
+  const {n, bs, epochs} = page.tidy(page.PRESETS.overfit.runs[0]), losses = Array.from({length: Math.ceil(n / bs) * epochs}, () => 1), curve = page.smooth(losses, n, bs);
+  assert.ok(curve.length <= 120 && curve.at(-1)[0] === n * epochs, curve.at(-1));
+});
+
+test('a loss that is not a number leaves the chart its frame', () => {
+  const points = [{loss: 2.3, train_loss: 4}, {loss: NaN, train_loss: NaN}];
+  assert.equal(page.highest(points), 4);
+  assert.equal(page.highest([...points, {loss: Infinity, train_loss: 700}]), 6);
+  assert.equal(page.highest([]), 2.5);
 });
