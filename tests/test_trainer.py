@@ -515,7 +515,7 @@ def test_draw_and_teach(tab):
     until(tab, f"document.querySelectorAll('.mct-table tbody tr').length === {rows + 1}")
     assert numbers()['right on held-out digits'] == now in said(tab) and numbers()['digits a second'] == speed
     wrong = int(re.search(r'(\d+) of 2,000', widget(tab).get_by_role('region', name='Mistakes').inner_text())[1])
-    assert f'{100 - wrong/20:.1f}%' == now
+    assert abs(100 - wrong/20 - float(now[:-1])) < .06
     assert 'trained once on your own digits, which these lines leave out' in lines.inner_text()
     draw(tab, STROKES[1])
     assert widget(tab).get_by_role('group', name='Answer').locator('strong').inner_text() == '7'
