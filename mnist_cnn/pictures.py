@@ -322,13 +322,14 @@ def _sheet(gray):
         sheet = _filled(empty)
         if empty.sum() < 0.5 * sheet.sum(): continue  # a digit with a loop
         sides = np.concatenate([sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]])
-        if sides.mean() > 0.1 or not 0.06 < sheet.mean() < 0.95 or _fullness(sheet) < 0.85: continue
+        if sides.mean() > 0.1 or not 0.06 < sheet.mean() < 0.99 or _fullness(sheet) < 0.85: continue
         rows, cols = np.flatnonzero(sheet.any(1)), np.flatnonzero(sheet.any(0))
         size = max(rows[-1] - rows[0], cols[-1] - cols[0]) + 1
         depth, clear = [ndimage.distance_transform_edt(np.pad(m, 1))[1:-1, 1:-1] for m in (sheet, empty)]
         if depth.max() < 0.3 * size or clear.max() < 0.12 * size: continue
         away = ndimage.distance_transform_edt(~sheet)
-        inside, outside = np.median(gray[(depth > 3) & (depth < 7)]), np.median(gray[(away > 3) & (away < 7)])
+        near = (away > 3) & (away < 7)
+        inside, outside = np.median(gray[(depth > 3) & (depth < 7)]), np.median(gray[near if near.any() else ~sheet])  # a rim may be narrow
         if abs(inside - outside) < max(0.15, 0.6 * abs(np.median(gray[sheet]) - np.median(gray[~sheet]))): continue
         inner = depth > 4
         y, x = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)

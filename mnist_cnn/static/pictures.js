@@ -453,13 +453,14 @@ function sheetOf(gray) {
     const largest = counts.indexOf(most(counts)), empty = map(labels, l => l === largest ? 1 : 0, Uint8Array), sheet = filled(empty), area = sum(sheet.v);
     if (sum(empty.v) < .5 * area) continue;  // a digit with a loop
     const sides = edgeOf(sheet), share = area / sheet.v.length;
-    if (sum(sides) / sides.length > .1 || share <= .06 || share >= .95 || fullness(sheet) < .85) continue;
+    if (sum(sides) / sides.length > .1 || share <= .06 || share >= .99 || fullness(sheet) < .85) continue;
     const box = boxOf(sheet), size = Math.max(box.bottom - box.top, box.right - box.left), depth = depthOf(sheet);
     if (most(depth.v) < .3 * size || most(depthOf(empty).v) < .12 * size) continue;
     const away = distance(map(sheet, v => 1 - v, Uint8Array)).far;
-    const inside = medianWhere(gray, i => depth.v[i] > 3 && depth.v[i] < 7), outside = medianWhere(gray, i => away.v[i] > 3 && away.v[i] < 7);
+    const near = i => away.v[i] > 3 && away.v[i] < 7, narrow = !away.v.some((_, i) => near(i));  // a rim may be narrow
+    const inside = medianWhere(gray, i => depth.v[i] > 3 && depth.v[i] < 7), outside = medianWhere(gray, narrow ? i => !sheet.v[i] : near);
     if (Math.abs(inside - outside) < Math.max(.15, .6 * Math.abs(medianWhere(gray, i => sheet.v[i]) - medianWhere(gray, i => !sheet.v[i])))) continue;
-    const {near} = distance(map(depth, d => d > 4 ? 0 : 1, Uint8Array)), onIt = map(gray, (v, i) => depth.v[i] > 4 ? v : smooth.v[near.v[i]]);
+    const inner = distance(map(depth, d => d > 4 ? 0 : 1, Uint8Array)).near, onIt = map(gray, (v, i) => depth.v[i] > 4 ? v : smooth.v[inner.v[i]]);
     return {top: box.top, left: box.left, onIt: cut(onIt, box.top, box.left, box.bottom, box.right)};
   }
   return null;
