@@ -1,5 +1,5 @@
 "Digits from the world: files as people send them, and a generator of kinds."
-import io, sys, tempfile, time, warnings
+import io, json, sys, tempfile, time, warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +7,7 @@ import pictures
 import pytest
 import torch
 from PIL import Image
+from conftest import LONG
 from warm import command
 
 from mnist_cnn.data import load_tensors, prepare_image
@@ -65,6 +66,24 @@ def test_a_photo_in_which_one_pixel_stands_out_from_the_noise():
 
 
 def test_every_easy_kind_is_read(table): assert [k for k in pictures.EASY if table[k][0] < 0.75] == []
+
+
+@pytest.mark.parametrize("read_now", [False, pytest.param(True, marks=pytest.mark.skipif(not LONG, reason="LONG=1: some minutes"))], ids=["stored", "read now"])
+def test_the_goals(read_now):
+    "Of 20 test digits of each kind: the table that the book shows, and with LONG=1 the same, read again"
+    if read_now: found = pictures.summary(pictures.read_all(read, X[:, 0].numpy(), Y.numpy(), 20), 20)
+    else: found = json.loads((Path(__file__).parents[1]/"results/pictures.json").read_text(encoding="utf-8"))
+    assert set(found["kinds"]) == set(pictures.KINDS) and found["pictures of each kind"] == 20
+    assert found["groups"]["all digits"]["right"] >= 0.97 and min(found["kinds"][k]["right"] for k in pictures.EASY) >= 0.9
+    assert found["groups"]["all"]["wrong and sure"] <= 0.005 and found["groups"]["no digit, or two"]["right"] == 1
+
+
+def test_ink_that_fills_most_of_the_picture():
+    "A digit without a margin, of strokes so broad that hardly any paper is left"
+    a = np.full((200, 200), 0.95)
+    a[2:198, 2:198], a[50:150, 50:150] = 0.1, 0.95
+    with pytest.raises(ValueError, match="fills most of the picture; leave a margin"): prepare_image(a)
+    assert read(np.pad(a, 60, constant_values=0.95))[0] == 0
 
 
 def plainly(a):

@@ -68,6 +68,8 @@ test('pictures without a digit say why', () => {
   assert.match(p.findDigits(rgba(plane(50, 50, () => .5))).error, /the same brightness/);
   assert.match(p.findDigits(rgba(plane(200, 200, () => .8 + .05 * random()))).error, /specks|brightness/);
   assert.match(p.findDigits(rgba(plane(200, 200, (y, x) => y < 6 || x < 9 ? .95 : .1))).error, /No digit found/);
+  const from = (y, x, n) => y >= n && y < 200 - n && x >= n && x < 200 - n;
+  assert.match(p.findDigits(rgba(plane(200, 200, (y, x) => from(y, x, 2) && !from(y, x, 50) ? .1 : .95))).error, /fills most of the picture. Leave a margin/);
 });
 
 test('a large picture is made smaller, and its box is in its own pixels', () => {
