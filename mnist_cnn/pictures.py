@@ -362,6 +362,14 @@ def _above(level, ink):
     labels, regions = _regions(ink, mask)
     return labels, _most(_digits(_of_interest(regions, labels, ink.shape)), regions)
 
+def _on_all_sides(core, gray, contrast):
+    "Is there something else around strokes, on all sides? The rim of a blot, which is what differs from the page near it, has more of the blot on one side"
+    from scipy import ndimage
+    far, nearest = ndimage.distance_transform_edt(~core, return_indices=True)
+    away = max(3, min(gray.shape) / 80)
+    around = (far > away) & (far <= away + 2)
+    return not around.any() or ((gray - gray[tuple(nearest)])[around] * np.sign(contrast) > 0.2 * abs(contrast)).mean() > 0.75
+
 def _in_local(gray, dark):
     "The same where the page is not of one gray value, for ink that is darker, or lighter, than the page; first of all how sure it is that there are any"
     from scipy import ndimage
@@ -375,10 +383,14 @@ def _in_local(gray, dark):
     if digits: labels, digits = _above(max(level, 0.5 * digits[0].ink), ink)  # first by the noise, then by how dark the ink is
     if not digits or digits[0].ink < 1.4 * least: return 0., [], ink, labels  # what barely rises above the noise is noise
     main = digits[0]
-    sure = _contrast(main, gray, labels) * (1 if dark else -1)
+    contrast = _contrast(main, gray, labels)
+    sure = contrast if dark else -contrast
     kept = ndimage.binary_dilation(np.isin(labels, [i for d in digits for i in d.labels]), iterations=max(1, round(min(ink.shape) / 200)))
+    held = np.where(kept, np.clip((ink / main.ink - 0.25) / 0.55, 0, 1), 0)
+    if sure <= (0.25 if main.edge else 0.06): digits = []
+    elif not _on_all_sides(held > 0.7, gray, contrast): sure, digits = 0., []
     near = ndimage.grey_dilation(labels, (5, 5))
-    return sure, digits if sure > (0.25 if main.edge else 0.06) else [], np.where(kept, np.clip((ink / main.ink - 0.25) / 0.55, 0, 1), 0), np.where(labels == 0, near * kept, labels)
+    return sure, digits, held, np.where(labels == 0, near * kept, labels)
 
 def _inside(a, b):
     "Does a region lie within the box of another?"

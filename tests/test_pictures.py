@@ -108,6 +108,16 @@ def test_digits_of_mnist_are_prepared_plainly():
     assert sum(torch.equal(prepare_image(a), plainly(a / 255)) for a in page) >= 97
 
 
+@pytest.mark.parametrize("noise", [0, 0.03])
+@pytest.mark.parametrize("ink, paper", [(0.1, 0.9), (0.9, 0.1), (0.5, 0.9)])
+def test_the_rim_of_a_blot_is_no_digit(ink, paper, noise):
+    "Disks and squares, larger than the window in which the page is looked for"
+    rng, page = np.random.default_rng(0), np.full((300, 400), float(paper))
+    far = np.abs(np.mgrid[-150:150, -200:200])
+    for blot in (np.hypot(*far) < 60, far.max(0) < 45, np.hypot(*far) < 110):
+        with pytest.raises(ValueError, match="no digit found"): prepare_image((np.where(blot, ink, page) + rng.normal(0, noise, page.shape)).clip(0, 1))
+
+
 # What a picture may be
 
 def as_file(image, form, **kw):

@@ -498,6 +498,17 @@ function above(level, ink) {
   return {labels, digits: mostOf(digitsOf(ofInterest(regions, labels, ink)), regions)};
 }
 
+// Is there something else around strokes, on all sides? The rim of a blot, which is what differs from the page near it, has more of the blot on one side.
+function onAllSides(held, gray, contrast) {
+  const {far, near} = distance(map(held, v => v > .7 ? 0 : 1, Uint8Array)), away = Math.max(3, Math.min(gray.h, gray.w) / 80);
+  let around = 0, other = 0;
+  for (let i = 0; i < far.v.length; i++) if (far.v[i] > away && far.v[i] <= away + 2) {
+    around++;
+    if ((gray.v[i] - gray.v[near.v[i]]) * Math.sign(contrast) > .2 * Math.abs(contrast)) other++;
+  }
+  return !around || other / around > .75;
+}
+
 // The same where the page is not of one gray value, for ink that is darker, or lighter, than the page; and how sure it is that there are any.
 function inLocal(gray, dark) {
   const {ink, noise} = localInk(gray, dark), lowest = Math.max(.08, 6 * noise);
@@ -510,10 +521,13 @@ function inLocal(gray, dark) {
   }
   if (digits.length) ({labels, digits} = above(Math.max(level, .5 * digits[0].ink), ink));  // first by the noise, then by how dark the ink is
   if (!digits.length || digits[0].ink < 1.4 * lowest) return {sure: 0, digits: [], ink, labels};  // what barely rises above the noise is noise
-  const [main] = digits, sure = contrast(main, gray, labels) * (dark ? 1 : -1), own = new Set(digits.flatMap(d => d.labels));
+  const [main] = digits, apartBy = contrast(main, gray, labels), own = new Set(digits.flatMap(d => d.labels));
+  let sure = dark ? apartBy : -apartBy;
   const kept = grown(map(labels, l => own.has(l) ? 1 : 0, Uint8Array), Math.max(1, rint(Math.min(ink.h, ink.w) / 200))), near = dilated(labels, 2);
-  return {sure, digits: sure > (main.edge ? .25 : .06) ? digits : [], ink: map(ink, (v, i) => kept.v[i] ? clamp((v / main.ink - .25) / .55, 0, 1) : 0),
-    labels: map(labels, (l, i) => l || near.v[i] * kept.v[i], Int32Array)};
+  const held = map(ink, (v, i) => kept.v[i] ? clamp((v / main.ink - .25) / .55, 0, 1) : 0);
+  if (sure <= (main.edge ? .25 : .06)) digits = [];
+  else if (!onAllSides(held, gray, apartBy)) { sure = 0; digits = []; }
+  return {sure, digits, ink: held, labels: map(labels, (l, i) => l || near.v[i] * kept.v[i], Int32Array)};
 }
 
 // The same for ink that is darker or lighter, whichever stands out more.

@@ -72,6 +72,11 @@ test('pictures without a digit say why', () => {
   assert.match(p.findDigits(rgba(plane(200, 200, (y, x) => from(y, x, 2) && !from(y, x, 50) ? .1 : .95))).error, /fills most of the picture. Leave a margin/);
 });
 
+test('the rim of a blot is no digit', () => {
+  for (const blot of [(y, x) => Math.hypot(y - 150, x - 200) < 60, (y, x) => Math.max(Math.abs(y - 150), Math.abs(x - 200)) < 45])
+    for (const ink of [.1, .5]) assert.match(p.findDigits(rgba(plane(300, 400, (y, x) => blot(y, x) ? ink : .9))).error, /No digit found/);
+});
+
 test('a large picture is made smaller, and its box is in its own pixels', () => {
   const {digits} = p.findDigits(rgba(plane(1200, 2000, (y, x) => +!(y >= 300 && y < 900 && x >= 960 && x < 1050))));
   assert.equal(digits.length, 1);
