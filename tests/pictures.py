@@ -377,6 +377,14 @@ def specks(d, rng):
     for y, x in rng.integers(5, 145, (rng.integers(1, 6), 2)): a[y:y + 2, x:x + 2] = 0
     return picture(a)
 @kind("none")
+def blot(d, rng):
+    image = Image.new("L", tuple(map(int, rng.integers(150, 500, 2))), int(rng.choice([20, 235])))
+    draw, w = ImageDraw.Draw(image), min(image.size) * rng.uniform(0.15, 0.6)
+    h = w * rng.uniform(0.7, 1)
+    left, top = rng.uniform(2, image.width - w - 2), rng.uniform(2, image.height - h - 2)
+    rng.choice([draw.rectangle, draw.ellipse])((left, top, left + w, top + h), fill=int(rng.choice([125, 255 - image.getpixel((0, 0))])))
+    return picture(noise(np.asarray(image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 2)))) / 255, rng, rng.choice([0, 0.01, 0.03])))
+@kind("none")
 def all_ink(d, rng):
     a = np.full((200, 200), 0.1)
     a[:6], a[:, :9] = 0.95, 0.95
@@ -423,7 +431,7 @@ GROUPS = {
     "lined, squared, dotted paper": "margin_line ruled_lightly ruled_darkly ruled_at_a_slope squared squared_darkly dotted",
     "dust, folds, holes, neighbors": "neighbors_at_the_edge dust a_fold punched_holes stain shining_through",
     "chalk, pencil, pens": "chalk chalk_with_smudges whiteboard pencil thin_pen broad_marker",
-    "no digit, or two": "broken_line blank blank_and_noisy blank_photo blank_and_ruled specks all_ink two_digits two_digits_in_a_photo"}
+    "no digit, or two": "broken_line blot blank blank_and_noisy blank_photo blank_and_ruled specks all_ink two_digits two_digits_in_a_photo"}
 
 
 def made(name, x, y, n, seed=0):
