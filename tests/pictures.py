@@ -5,6 +5,7 @@ them from training digits (to develop with), the default from test digits. Where
 digit, a kind says "none". `--save FOLDER` keeps those that are read wrongly.
 """
 import argparse, io, json, sys, time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -449,10 +450,10 @@ def summary(found, n):
     for group, names in {**{g: names.split() for g, names in GROUPS.items()}, "all digits": [k for k in found if KINDS[k][1] == "digit"], "all": list(found)}.items():
         right, sure, rejected = np.mean([found[name] for name in names], axis=0)
         none = np.mean([found[name][2] for name in names if KINDS[name][1] == "digit"] or [0]) * sum(KINDS[name][1] == "digit" for name in names) / len(names)
-        rows[group] = {"kinds": len(names), "right": right, "no answer": none, "wrong": max(0., 1 - right - none), "wrong and sure": sure}
+        rows[group] = {"kinds": len(names), "right": right, "no_answer": none, "wrong": max(0., 1 - right - none), "wrong_and_sure": sure}
     easy = min((k for k in found if k in EASY), key=lambda k: found[k][0])
-    return {"pictures of each kind": n, "groups": {g: {k: round(float(v), 4) if k != "kinds" else v for k, v in row.items()} for g, row in rows.items()}, "worst easy kind": [easy, found[easy][0]],
-            "kinds": {name: dict(zip(("right", "wrong and sure", "no answer"), values)) for name, values in found.items()}}
+    return {"pictures_of_each_kind": n, "groups": {g: {k: round(float(v), 4) if k != "kinds" else v for k, v in row.items()} for g, row in rows.items()}, "worst_easy_kind": [easy, found[easy][0]],
+            "kinds": {name: dict(zip(("right", "wrong_and_sure", "no_answer"), values)) for name, values in found.items()}}
 
 
 def read_all(read, x, y, n, names=None, seed=0, keep=None):
@@ -483,6 +484,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     from mnist_cnn.data import load_tensors
+    from mnist_cnn.steps import hardware
     x, y = load_tensors(args.set == "train")
     if args.set == "train": x, y = x[50_000:], y[50_000:]
     def keep(name, k, image, expected, answer, p):
@@ -496,7 +498,7 @@ def main():
     print("| kind | right | wrong and over 90% sure | no answer |\n|---|---:|---:|---:|")
     for name, (right, sure, rejected) in sorted(found.items(), key=lambda item: item[1][0]): print(f"| {name} | {right:.0%} | {sure:.1%} | {rejected:.0%} |")
     digits = [v for k, v in found.items() if KINDS[k][1] == "digit"]
-    if args.json and not args.kinds: args.json.write_text(json.dumps({"made with": "python tests/pictures.py " + " ".join(sys.argv[1:]), "digits": args.set, **summary(found, args.n)}, indent=1) + "\n")
+    if args.json and not args.kinds: args.json.write_text(json.dumps({"command": "python tests/pictures.py " + " ".join(sys.argv[1:]), "date": f"{date.today()}", "made_with": hardware("cpu"), "digits": args.set, **summary(found, args.n)}, indent=1) + "\n")
     if digits: print(f"\n{len(found)} kinds, {args.n} pictures of each, {time.perf_counter() - start:.0f} s: of digits right {np.mean([v[0] for v in digits]):.1%}, "
           f"worst easy kind {min((v[0] for k, v in found.items() if k in EASY), default=1):.0%}; "
           f"wrong and over 90% sure {np.mean([v[1] for v in found.values()]):.2%} of all")

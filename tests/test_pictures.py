@@ -73,9 +73,9 @@ def test_the_goals(read_now):
     "Of 20 test digits of each kind: the table that the book shows, and with LONG=1 the same, read again"
     if read_now: found = pictures.summary(pictures.read_all(read, X[:, 0].numpy(), Y.numpy(), 20), 20)
     else: found = json.loads((Path(__file__).parents[1]/"results/pictures.json").read_text(encoding="utf-8"))
-    assert set(found["kinds"]) == set(pictures.KINDS) and found["pictures of each kind"] == 20
+    assert set(found["kinds"]) == set(pictures.KINDS) and found["pictures_of_each_kind"] == 20
     assert found["groups"]["all digits"]["right"] >= 0.97 and min(found["kinds"][k]["right"] for k in pictures.EASY) >= 0.9
-    assert found["groups"]["all"]["wrong and sure"] <= 0.005 and found["groups"]["no digit, or two"]["right"] == 1
+    assert found["groups"]["all"]["wrong_and_sure"] <= 0.005 and found["groups"]["no digit, or two"]["right"] == 1
 
 
 def test_ink_that_fills_most_of_the_picture():
