@@ -311,6 +311,15 @@ def test_texts_are_wrapped():
         assert meaning(other) != meaning(TEXTS)  # it would see a change
 
 
+def test_code_in_markdown_is_wrapped():
+    "A signature, which has no body, and a call, as `show_doc` and text cells have them; other languages stay."
+    from tools.pages import wrap_code
+    md = '### f\n\n```python\n\ndef f(\n    a:int, # what it is, in more words than a line has room for beside it, as here\n)->None: # x\n```\n\nthen\n\n```sh\n' + 'x ' * 50 + '\n```'
+    assert wrap_code(md) == md.replace(' as here', ' as\n           # here')
+    call = '```python\nfit(model, train, callbacks=[Checkpoint("saved_models/CNN.checkpoint", resume=True)])\n```'
+    assert wrap_code(call) == call.replace('train, ', 'train,\n    ')
+
+
 def test_an_f_string_is_one_token(monkeypatch):
     "As from Python 3.12 on it comes in parts."
     import tokenize

@@ -94,10 +94,21 @@ def for_site(cell):
     cell.get('metadata', {}).pop('execution', None)  # for it Quarto would wrap the cell, and headings in it would not be listed
     if cell.cell_type == 'code': cell.source = wrapped(options_once(caption_each(cell)))
     for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
-    if cell.cell_type == 'markdown': cell.source = link_torch(mend_links(cell.source))
+    if cell.cell_type == 'markdown': cell.source = wrap_code(link_torch(mend_links(cell.source)))
     for out in cell.get('outputs', []):
         data = out.get('data', {})
-        if 'text/markdown' in data: data['text/markdown'] = mend_links(''.join(data['text/markdown']))
+        if 'text/markdown' in data: data['text/markdown'] = wrap_code(mend_links(''.join(data['text/markdown'])))
+
+
+PYTHON = re.compile(r'(?<=^```python\n)(.*?)(?=\n```$)', re.M | re.S)
+
+
+def wrap_code(md):
+    "Markdown with its blocks of Python in lines that fit, signatures without a body among them."
+    def fit(m):
+        if not (signature := re.fullmatch(r'\s*def .*\n\)[^\n]*:[^\n]*\s*', m[0], re.S)): return wrapped(m[0])
+        return wrapped(signature[0].rstrip() + '\n    pass').removesuffix('\n    pass')
+    return PYTHON.sub(fit, md)
 
 
 OPTION = re.compile(r'^#\| *([\w-]+) *:.*\n?', re.M)
