@@ -83,6 +83,7 @@ def test_the_idea_comes_first(tab, page):
     assert max(shown, default=0) >= 120
 
 
+@pytest.mark.own_theme
 def test_weight(tab):
     "All that it loads, to its end, is at most 600 kB on its way (the networks of the playgrounds left out), and its pictures are lazy."
     assert tab.lazy
