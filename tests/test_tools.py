@@ -379,6 +379,16 @@ def test_side_notes():
     assert re.sub('<[^>]+>', '', once) == re.sub('<[^>]+>', '', page)
 
 
+def test_what_belongs_together_stays_together():
+    "A comma after a formula, a deviation, a number of samples; code stays as it is, and twice is as once."
+    from tools.finish import bound
+    math = '<span class="math inline"><math><mi>x</mi></math></span>'
+    page = f'<main><p>So ({math}), then 97.5% ± 0.2% (n = 5) of {math}.</p><p><math display="block"><mi>y</mi></math>.</p><pre><code>f"{{a}}% ± 0" n = 5</code></pre></main>'
+    once = bound(page)
+    assert once == page.replace(f'({math}),', f'<span class="bound">({math}),</span>').replace(f'{math}.', f'<span class="bound">{math}.</span>').replace(
+        '% ± 0.2', '%\u00a0±\u00a00.2').replace('(n = 5', '(n\u00a0=\u00a05') and bound(once) == once
+
+
 def test_long_lines_hang():
     "A block of code keeps its text, and its long lines know their indent; twice is as once."
     import html

@@ -229,9 +229,9 @@ def filled(lines, width, far=44):
             if hash_at <= 52 and code.strip():
                 first, *more = comment(words, hash_at, width)
                 done += [code + first.lstrip(), *more]
-            elif code.strip():
-                done += comment(words, len(line) - len(line.lstrip()), width)
-                todo.insert(0, code.rstrip())
+            elif code.strip():  # below what it is about, and deeper: above, it would seem to be about what stands there
+                within = inside(code, stack)[1]
+                todo[:0] = [code.rstrip(), *comment(words, within[-1] + 4 if within else len(line) - len(line.lstrip()), width)]
                 continue
             else: done += comment(words, hash_at, width)
         elif (cut := best(line, found[0], stack, width, far)) is not None:
