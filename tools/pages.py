@@ -107,7 +107,8 @@ def wrap_code(md):
     "Markdown with its blocks of Python in lines that fit, signatures without a body among them."
     def fit(m):
         if not (signature := re.fullmatch(r'\s*def .*\n\)[^\n]*:[^\n]*\s*', m[0], re.S)): return wrapped(m[0])
-        return wrapped(signature[0].rstrip() + '\n    pass').removesuffix('\n    pass')
+        whole = signature[0].rstrip().replace('=<factory>', '=FACTORY__') + '\n    pass'
+        return wrapped(whole).removesuffix('\n    pass').replace('=FACTORY__', '=<factory>')
     return PYTHON.sub(fit, md)
 
 
