@@ -315,7 +315,7 @@ def test_code_in_markdown_is_wrapped():
     "A signature, which has no body, and a call, as `show_doc` and text cells have them; other languages stay."
     from tools.pages import wrap_code
     md = '### f\n\n```python\n\ndef f(\n    a:list=<factory>, # what it is, in more words than a line has room for beside it, as here\n)->None: # x\n```\n\nthen\n\n```sh\n' + 'x ' * 50 + '\n```'
-    assert wrap_code(md) == md.replace(' it, as here', '\n' + ' ' * 22 + '# it, as here')
+    assert wrap_code(md) == md.replace(' beside it, as here', '\n' + ' ' * 22 + '# beside it, as here')
     call = '```python\nfit(model, train, callbacks=[Checkpoint("saved_models/CNN.checkpoint", resume=True)])\n```'
     assert wrap_code(call) == call.replace('train, ', 'train,\n    ')
 
