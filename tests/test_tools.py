@@ -311,6 +311,19 @@ def test_texts_are_wrapped():
         assert meaning(other) != meaning(TEXTS)  # it would see a change
 
 
+def test_c_is_wrapped():
+    "The kernels' lines fit, and are the same C: the same words and signs in order."
+    from tools.wrap import wrapped_c
+    code = (ROOT/'mnist_cnn/native/kernels.c').read_text(encoding='utf-8')
+    new = wrapped_c(code)
+    said = [re.sub(r'\s+|//', '', c) for c in (code, new)]
+    assert said[0] == said[1] and wrapped_c(new) == new
+    macros = re.sub(r'^.*(\\\n.*)+', '', new, flags=re.M)  # whose lines stay
+    assert not [l for l in macros.splitlines() if len(l) > 80 and not l.startswith('#') and '-----' not in l] and any(len(l) > 80 for l in code.splitlines())
+    assert re.findall(r'.*\\\n', code) == re.findall(r'.*\\\n', new)
+    assert 'for' in wrapped_c('x = f(a, "' + 'text ' * 20 + '"); for (int i = 0; i < n; i++) g(i);').splitlines()[-1]  # the string stays whole
+
+
 def test_code_in_markdown_is_wrapped():
     "A signature, which has no body, and a call, as `show_doc` and text cells have them; other languages stay."
     from tools.pages import wrap_code

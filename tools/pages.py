@@ -15,7 +15,7 @@ from fastcore.nbio import mk_cell
 from tools import sidebar
 from tools.home import BRANCH, home, source_links
 from tools.torch_names import link_torch
-from tools.wrap import wrapped
+from tools.wrap import wrapped, wrapped_c
 
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
 SOURCE_LINK = re.compile(r'\[source\]\(\S*?/blob/[^/]+/([^)#]*)[^)]*\)(\{[^}]*\}\n*)(?=#+ (\S+))')
@@ -100,16 +100,17 @@ def for_site(cell):
         if 'text/markdown' in data: data['text/markdown'] = wrap_code(mend_links(''.join(data['text/markdown'])))
 
 
+C = re.compile(r'(?<=^```c\n)(.*?)(?=\n```$)', re.M | re.S)
 PYTHON = re.compile(r'(?<=^```python\n)(.*?)(?=\n```$)', re.M | re.S)
 
 
 def wrap_code(md):
-    "Markdown with its blocks of Python in lines that fit, signatures without a body among them."
+    "Markdown with its blocks of Python and C in lines that fit, signatures without a body among them."
     def fit(m):
         if not (signature := re.fullmatch(r'\s*def .*\n\)[^\n]*:[^\n]*\s*', m[0], re.S)): return wrapped(m[0])
         whole = signature[0].rstrip().replace('=<factory>', '=FACTORY__') + '\n    pass'
         return wrapped(whole).removesuffix('\n    pass').replace('=FACTORY__', '=<factory>')
-    return PYTHON.sub(fit, md)
+    return C.sub(lambda m: wrapped_c(m[0]), PYTHON.sub(fit, md))
 
 
 OPTION = re.compile(r'^#\| *([\w-]+) *:.*\n?', re.M)

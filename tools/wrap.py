@@ -29,6 +29,26 @@ def wrapped(code, width=WIDTH):
     return code if not same or new == code else wrapped(new, width)  # what one round made may be broken further
 
 
+def wrapped_c(code, width=WIDTH):
+    "C with no line longer than the width: broken at a space, best behind a sign, outside strings; what follows is deeper, except within a comment."
+    done, within, macro = [], False, False  # in a comment of several lines; in a macro, whose lines stay
+    for line in code.splitlines():
+        before, macro = macro, line.endswith('\\')
+        indent, todo = len(line) - len(line.lstrip()), line
+        words = within or line.lstrip().startswith(('/*', '//'))
+        if '/*' in line or '*/' in line: within = line.rfind('/*') > line.rfind('*/')
+        while len(todo) > width and not (macro or before or line.lstrip().startswith('#')):
+            said = todo.find('//') if '//' in todo else math.inf
+            places = [k for k in range(indent + 20, width) if todo[k] == ' ' and todo[:k].count('"') % 2 == 0]
+            if not places: break
+            cut = places[-1] if words or said < width else max(places, key=lambda k: k + 25*(todo[k - 1] in ';{') + 15*(todo[k - 1] in ',)'))
+            if not words and indent + 20 < said - 1 < width: cut = said - 1
+            done.append(todo[:cut].rstrip())
+            todo = ' '*(indent + 8*(not words)) + '// '*(said < cut) + todo[cut:].lstrip()
+        done.append(todo)
+    return '\n'.join(done)
+
+
 def meaning(code):
     "The syntax tree of the code, as a text: of a docstring its words, of `import a, b` two statements."
     tree = ast.parse(code)
