@@ -259,6 +259,23 @@ def test_search_for_a_concept(tab, words, page):
 
 
 @pytest.mark.own_theme
+def test_search_on_a_slow_line(tab):
+    "What is typed while the index is still on its way asks for it once, and the results are those of what stands there in the end."
+    asked = []
+    def late(route):
+        asked.append(route)
+        tab.wait_for_timeout(60 if len(asked) > 1 else 600)  # a second request would be answered first
+        route.continue_()
+    tab.route('**/search.json', late)
+    tab.goto('/index.html')
+    tab.get_by_role('searchbox').press_sequentially('adam')
+    wait_until(tab, '() => document.querySelector("[role=search] a")')
+    tab.wait_for_timeout(300)
+    assert len(asked) == 1
+    assert urlsplit(results(tab).first.get_attribute('href')).path == 'learning.html'
+
+
+@pytest.mark.own_theme
 def test_policy_and_404(tab, site):
     "Pages may load from their own host alone, and run no script that stands in them; an address without a page has one that helps."
     for page in site.glob('*.html'):
@@ -269,6 +286,7 @@ def test_policy_and_404(tab, site):
         assert not re.findall(r'<script(?![^>]*(?:src=|application/json))[^>]*>', text) and not re.search(r'<[^>]+ on\w+="', text), page.name
     tab.goto('/404.html')
     assert chapters(tab).get_by_role('link').count() > 20 and tab.faults == []
+    assert tab.goto('/no-such-page.html').status == 404 and chapters(tab).get_by_role('link').count() > 20
 
 
 def test_code_is_narrow(site):
