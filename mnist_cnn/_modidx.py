@@ -634,6 +634,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'mnist_cnn.steps.hardware': ('steps.html#hardware', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.kernels_for': ('steps.html#kernels_for', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.optimizer_for': ('steps.html#optimizer_for', 'mnist_cnn/steps.py'),
+                                 'mnist_cnn.steps.quick_logits': ('steps.html#quick_logits', 'mnist_cnn/steps.py'),
                                  'mnist_cnn.steps.same_bits': ('steps.html#same_bits', 'mnist_cnn/steps.py')},
             'mnist_cnn.summary': { 'mnist_cnn.summary.LayerRow': ('summary.html#layerrow', 'mnist_cnn/summary.py'),
                                    'mnist_cnn.summary.Summary': ('summary.html#summary', 'mnist_cnn/summary.py'),

@@ -131,7 +131,7 @@ def _layer_settings(layers):
 
 # %% ../nbs/01_conv.ipynb #d1e23e5c
 def _ways(kind, value, *more: int):
-    "How a layer leads from output `i` to what it sees, in each dimension: from `i*stride - before` on, `extra` places further; between two places, both"
+    "The positions that output `i` of a layer sees, in each dimension: from `i*stride - before` on, `extra` positions further; between two positions, both"
     settings, n = (kind, value, *more[:-1]), more[-1]
     if kind == "pad": return [(1, v, 0) for v in per_dim(kind, value, n, -10**6)]
     if kind in ("nearest", "linear"):  # i lies at (i + 1/2)/v − 1/2

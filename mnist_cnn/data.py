@@ -148,7 +148,7 @@ def dataloaders(root: str | os.PathLike = "data", # as for `mnist`
 # %% ../nbs/03_data.ipynb #3ba387b3
 @cache
 def _fields(height, width, knots, device):
-    "Fields of which any displacement is a sum, each in a row: the same everywhere, x, y, and a bump around each of knots×knots places"
+    "The fields that displacements are sums of, one a row: the same everywhere, x, y, and a bump around each of knots×knots positions"
     x, y = [torch.arange(size, device=device) - (size - 1) / 2 for size in (width, height)]
     def bells(at): # how much each pixel follows each knot; the squares sum to 1
         spacing = (at[-1] - at[0]) / (knots - 1)

@@ -35,7 +35,7 @@ def _same_random_numbers():
 # %% ../nbs/08_diagnosis.ipynb #8a37097a
 @dataclass
 class Layer:
-    "What passes through a layer with weights"
+    "Measurements of a layer with weights"
     name: str # in the model
     mean: float = 0. # of its outputs
     std: float = 0. # of its outputs
@@ -88,7 +88,7 @@ def _score(model, batches):
 # %% ../nbs/08_diagnosis.ipynb #e000162f
 @dataclass
 class Diagnosis:
-    "What `diagnose` found, and its warnings in words"
+    "The findings of `diagnose`, and its warnings in words"
     loss: float # on the samples looked at, as the model is
     guessing: float # the loss of guessing, ln(classes)
     layers: list[Layer] # in the order in which they compute

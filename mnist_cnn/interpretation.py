@@ -75,13 +75,13 @@ def activations(model: nn.Module,
                 x: torch.Tensor, # float N×C×H×W, as the model takes it
                 layer: str, # its name, such as "conv2"
                ) -> torch.Tensor: # N×channels×H×W, or N×units, on the model's device
-    "What a layer makes of images"
+    "The outputs of a layer for images"
     x = beside(model, check_images(x, floats=True))
     with evaluating(model), torch.inference_mode(False), torch.no_grad(): return _output_of(model, x, layer)[1]
 
 # %% ../nbs/09_interpretation.ipynb #180eeb07
 class TopPatches(NamedTuple):
-    "What excites each unit of a layer most"
+    "The inputs that excite each unit of a layer most"
     patches: torch.Tensor # units×n×h×w: the part of each image that the unit sees
     values: torch.Tensor # units×n: the unit's output there, the largest first
     images: torch.Tensor # units×n: index of the image

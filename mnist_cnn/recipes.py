@@ -24,7 +24,7 @@ from .training import History, Measure, evaluate, fit, set_seed
 # %% ../nbs/07_generalization.ipynb #15cd744e
 @dataclass(frozen=True)
 class OneCycle:
-    "What a learning rate is multiplied by: straight up from 0 to 1, then down to 0 along half a cosine"
+    "The factor of a learning rate: straight up from 0 to 1, then down to 0 along half a cosine"
     warmup: float = 0.1 # fraction of the run in which it rises, 0 to below 1
 
     def __post_init__(self):
@@ -46,7 +46,7 @@ class Schedule:
         loop.settings["schedule"] = f"{self.factor} over {loop.n_epochs} epochs"
 
     def before_batch(self, loop: Loop) -> None:
-        "Set the learning rate to that in the middle of the step"
+        "Set the learning rate that the schedule has in the middle of the step"
         done = ((loop.epoch - 1) * len(loop.train) + loop.batch - 0.5) / (loop.n_epochs * len(loop.train))
         lr = loop.lr * self.factor(done)
         if hasattr(loop.opt, "param_groups"):
@@ -83,7 +83,7 @@ class Average:
 # %% ../nbs/07_generalization.ipynb #edbc5ee5
 @dataclass(frozen=True)
 class Recipe:
-    "All that makes a run but its seed and its digits; as it stands, the classic run"
+    "All settings of a run except its seed and its digits; by default, the classic run"
     network: Callable[..., torch.nn.Module] = SimpleCNN # makes the network, with initial weights; takes the number of classes
     n_epochs: int = 5 # passes over the training set
     bs: int = 16 # samples in a batch
@@ -119,7 +119,7 @@ class Recipe:
 # %% ../nbs/07_generalization.ipynb #f4d98911
 @dataclass(frozen=True)
 class Run:
-    "What one seed of a recipe gave"
+    "The results of one seed of a recipe"
     seed: int
     loss: float # mean training loss of the last epoch
     train_accuracy: float # on the whole training set, not augmented
@@ -133,7 +133,7 @@ def run_recipe(recipe: Recipe, # how to train
                train: tuple, # images and targets, on the device
                unseen: tuple, # images and targets to measure it on, once, at the end
               ) -> tuple[torch.nn.Module, Run]:
-    "Train a network of its own and measure it: the model, and a `Run`"
+    "Train a new network and measure it: the model, and a `Run`"
     if not isinstance(recipe, Recipe): raise TypeError(f"recipe is {shown(recipe)}; expected a Recipe, such as recipes['best'].")
     start = time.perf_counter(), time.process_time()
     batches, aside = recipe.batches(*check_pair(train, "train")), Batches(*check_pair(unseen, "unseen"))

@@ -124,7 +124,7 @@ class SpeedRecipe:
     betas: tuple = (0.8, 0.95) # of Adam
     label_smoothing: float = 0.1
     mean: float = 0.1307 # of the training pixels …
-    std: float = 0.3081 # … and their deviation
+    std: float = 0.3081 # … and their standard deviation
 
     def __post_init__(self):
         for name, least, most in ("hidden", 1, 10_000), ("bs", 1, 2**24), ("crop", 0, 6): check_number(name, getattr(self, name), least, most, whole=True)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EVENTS', 'FlatAdam', 'optimizer_for', 'same_bits', 'default_device', 'device_of', 'beside', 'evaluating', 'Alone',
-           'group_of', 'casting', 'kernels_for', 'Step', 'EagerStep', 'KernelStep', 'GraphStep', 'GPUKernelStep',
-           'hardware', 'Loop', 'Progress']
+           'group_of', 'casting', 'kernels_for', 'quick_logits', 'Step', 'EagerStep', 'KernelStep', 'GraphStep',
+           'GPUKernelStep', 'hardware', 'Loop', 'Progress']
 
 # %% ../nbs/31_steps.ipynb #03c1ca17
 import inspect, math, os, platform, random, subprocess, sys, time, warnings
@@ -199,6 +199,13 @@ def kernels_for(model: torch.nn.Module, batches: Any, n_samples: float, max_bs: 
     if device_of(model).type != "cuda": return fused(model, shape, max(max_bs, min(bs, getattr(batches, "n", bs))))
     if bs < 256: raise Unfit("for small batches, launches that are not recorded take too long")
     return _gpu_kernels(model, batches)
+
+def quick_logits(model: torch.nn.Module, # any `nn.Module`
+                 batches: Any, # what it shall answer to
+                ) -> Callable | None:
+    "The kernels' function from at most 512 images to `model`'s logits; None where none fit, or are not worth it"
+    try: return kernels_for(model, batches, getattr(batches, "n", 0)).logits_of(model)
+    except Unfit: return None
 
 def _gpu_kernels(model, batches):
     "The Triton kernels for `model` and batches of this size, the same ones for training and evaluation"

@@ -18,8 +18,7 @@ import torch.nn.functional as F
 
 from .checks import axes, check_batches, check_items, check_logits, check_model, check_named, check_number, check_scale, check_targets, check_texts, pairs, shown
 from .data import Batches
-from .kernels import Unfit
-from .steps import EagerStep, Loop, Progress, Step, beside, casting, device_of, evaluating, group_of, kernels_for, optimizer_for
+from .steps import EagerStep, Loop, Progress, Step, beside, casting, device_of, evaluating, group_of, optimizer_for, quick_logits
 
 # %% ../nbs/05_training.ipynb #2a3f4f35
 def set_seed(seed: int = 42, # for Python's, NumPy's and torch's random numbers, on every device; 0 to 2³² − 1
@@ -41,9 +40,7 @@ class Score:
 def _quick(model, batches, autocast, device):
     "The batches in a size that suits the device, and a function from images to logits: by kernels if there are any"
     if not isinstance(batches, Batches): return batches, model
-    try: kernels = None if autocast is not None else kernels_for(model, batches, batches.n)
-    except Unfit: kernels = None
-    if kernels: return batches.with_bs(512), kernels.logits_of(model)
+    if autocast is None and (logits := quick_logits(model, batches)): return batches.with_bs(512), logits
     return batches.with_bs(64 if device.type == "cpu" else 4096), model
 
 def evaluate(model: torch.nn.Module, # gives logits N×classes

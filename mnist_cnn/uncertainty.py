@@ -60,7 +60,7 @@ def reliability(probs: torch.Tensor, # probabilities N×classes, from `predict`
 
 # %% ../nbs/06b_uncertainty.ipynb #555cdef5
 def with_temperature(probs: torch.Tensor, # probabilities N×classes
-                     temperature: float, # above 1 less sure, below 1 surer
+                     temperature: float, # above 1 less confident, below 1 more
                     ) -> torch.Tensor: # probabilities N×classes
     "The probabilities had the logits been divided by `temperature`"
     probs, temperature = check_probs(probs), check_number("temperature", temperature, least=1e-6, most=1e6)

@@ -93,7 +93,7 @@ def pretend():
 # Every public function, called with things in two places
 
 SAME = {"evaluation.predict", "evaluation.confusion_matrix", "uncertainty.reliability", "files.on_cpu"}  # say that what they give is on the cpu
-HERE = {"gpu.gpu_kernels": "Triton knows no pretended device", "kernels.plan": "C kernels are for processors", "kernels.fused": "C kernels are for processors", "steps.kernels_for": "C kernels are for processors",
+HERE = {"gpu.gpu_kernels": "Triton knows no pretended device", "kernels.plan": "C kernels are for processors", "kernels.fused": "C kernels are for processors", "steps.kernels_for": "C kernels are for processors", "steps.quick_logits": "C kernels are for processors",
         "interpretation.show_maps": "draws", "checks.made_optimizer": "parameters are leaves where they were made", "steps.device_of": "tells the device", "checkpoint.read_checkpoint": "is given a path"}
 RANDOM = {"training.fit", "recipes.run_recipe", "recipes.Recipe.fit", "training.lr_range", "evaluation.noisy", "evaluation.covered", "diagnosis.diagnose", "trainer.mislabel", "speed.published_run", "speed.one_run"}
 

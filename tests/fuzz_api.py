@@ -130,7 +130,7 @@ GOOD = {
     "recipes.Recipe.batches": dict(self=Recipe, x=x, y=y), "recipes.Recipe.fit": dict(self=lambda: Recipe(n_epochs=1), model=model, train=batches),
     "recipes.run_recipe": dict(recipe=lambda: Recipe(n_epochs=1), seed=chosen(0), train=lambda: (x(), y()), unseen=lambda: (x(), y())),
     "steps.FlatAdam": dict(params=lambda: list(model().parameters())), "steps.optimizer_for": dict(model=model), "steps.group_of": dict(batches=batches), "steps.casting": dict(device=lambda: torch.device("cpu")),
-    "steps.kernels_for": dict(model=model, batches=batches, n_samples=chosen(10**7)), "steps.device_of": dict(model=model), "steps.beside": dict(model=model, x=floats), "steps.evaluating": dict(model=model),
+    "steps.kernels_for": dict(model=model, batches=batches, n_samples=chosen(10**7)), "steps.quick_logits": dict(model=model, batches=batches), "steps.device_of": dict(model=model), "steps.beside": dict(model=model, x=floats), "steps.evaluating": dict(model=model),
     "summary.summary": dict(model=model, in_shape=chosen((1, 28, 28))),
     "training.evaluate": dict(model=model, batches=batches), "training.table": dict(head=chosen(["a"]), rows=chosen([[1]])), "training.fit": dict(model=model, train=batches, n_epochs=chosen(1), callbacks=lambda: [Measure(None)]),
     "training.lr_range": dict(model=model, batches=batches), "training.History.plot": dict(self=lambda: History([Epoch(0, None, 0.1, None, 1.), Epoch(1, 1., 0.9, None, 1.)])),

@@ -27,11 +27,18 @@ def few(tmp_path_factory):
 def words(few, out, *more): return [str(w) for w in ("train", "--root", few, "--device", "cpu", "--n-epochs", N_EPOCHS, "--out", out, *more)]
 
 
+@pytest.fixture(scope="module")
+def tried():
+    "What a process says in which every few steps something goes wrong; `python tests/faults.py` does it at each"
+    return subprocess.run([sys.executable, PROGRAM, "--sample", "6"], env=ENV, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize("act", ACTS)
-def test_at_a_write(act):
-    "At every few steps something goes wrong; `python tests/faults.py` does it at each"
-    done = subprocess.run([sys.executable, PROGRAM, "--sample", "6", "--act", act], env=ENV, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_at_a_write(act, tried):
+    counts = re.findall(rf"^{act}: \w+ +(\d+)$", tried.stdout, re.M)
+    assert sum(map(int, counts)) == 6, tried.stdout + tried.stderr
+    assert not re.findall(rf"^{act} at step .*", tried.stdout, re.M)
+    assert tried.returncode == 0 or re.search(" at step ", tried.stdout), tried.stderr
 
 
 @pytest.mark.parametrize("limit", [1_000, 300_000])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 NBS = Path(__file__).resolve().parents[1]/'nbs'
-BOOK = ['index', *(p.stem for p in sorted(NBS.glob('*.ipynb')) if re.match(r'0|10_', p.stem))]
+BOOK = ['index', *(p.stem for p in sorted(NBS.glob('*.ipynb')) if re.match(r'0|10_|2', p.stem))]
 FORMS = {  # what else counts as a use of a term, besides its plural; everyday words that mean other things as well are left out
     'neural network': 'network|networks', 'training': 'train|trains|trained', 'training set': 'training digits',
     'test set': 'test digits', 'pretrained': 'pretrained network|pretrained weights',

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mnist_cnn import gpu, speed, steps, training
+from mnist_cnn import gpu, speed, steps
 from mnist_cnn.checkpoint import Checkpoint
 from mnist_cnn.data import Batches, load_tensors
 from mnist_cnn.kernels import Unfit
@@ -255,7 +255,7 @@ def test_logits_by_kernels(monkeypatch):
     with torch.no_grad(): wanted = model(x)
     assert torch.allclose(kernels.logits_of(model)(x), wanted, atol=1e-5)
     asked = []
-    monkeypatch.setattr(training, "kernels_for", lambda *args: asked.append(args) or kernels)
+    monkeypatch.setattr(steps, "kernels_for", lambda *args: asked.append(args) or kernels)
     ours = evaluate(model, batches)
     assert asked and ours.loss == pytest.approx(theirs.loss, rel=1e-5) and (ours.accuracy, ours.n) == (theirs.accuracy, 6)
     weight = torch.cat([p.detach().flatten() for p in model.parameters()])

@@ -1,9 +1,14 @@
-"What no notebook can show of the kernels: a machine without a compiler, one that fails, and folders that cannot be written to."
+"What no notebook can show of the kernels: a machine without a compiler, one that fails, and folders that cannot be written to; and that the speed run computes the same with them."
 import hashlib, os, subprocess, sys
 from pathlib import Path
 
 import pytest
+import torch
 from warm import program
+
+from mnist_cnn.data import load_tensors
+from mnist_cnn.speed import SpeedRecipe, compare
+from mnist_cnn.training import evaluate, set_seed
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = """sh -c 'exec cc "$@" -O0' cc"""  # what these tests ask about does not hang on how fast the kernels are
@@ -260,3 +265,30 @@ def test_sanitizers(tmp_path):
     done = subprocess.run([sys.executable, str(ROOT / "tests/sanitize.py"), "--n", "4"], capture_output=True, text=True)
     if done.returncode == 77: pytest.skip(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# The speed run
+
+def test_smaller_images():
+    "`evaluate` takes the cropped images of the speed run, and agrees with PyTorch"
+    x, y = load_tensors()
+    net, inside = SpeedRecipe().network(), SpeedRecipe().batches(x[:6000], y[:6000], bs=1000)
+    with torch.no_grad(): agree = sum((net(xb).argmax(1) == yb).sum().item() for xb, yb in inside)
+    assert abs(evaluate(net, inside).accuracy - agree / 6000) < 1e-3
+
+
+def test_the_speed_run_without_kernels_is_the_same(monkeypatch):
+    "After ten steps by the kernels and by PyTorch's operations, the logits agree"
+    x, y = load_tensors()
+    recipe, found = SpeedRecipe(), {}
+    for own, way in ("1", "kernels"), ("0", "eager"):
+        monkeypatch.setenv("MNIST_CNN_KERNELS", own)
+        set_seed()
+        net = recipe.network()
+        assert recipe.fit(net, recipe.batches(x[:6400], y[:6400], shuffle=True), n_steps=10).made_with["step"] == way
+        with torch.no_grad(): found[way] = net(next(iter(recipe.batches(x[:50], y[:50])))[0])
+    assert 0 < (found["kernels"] - found["eager"]).abs().max() < 1e-3
+
+
+def test_nothing_to_compare():
+    with pytest.raises(ValueError, match="0 programs"): compare({})

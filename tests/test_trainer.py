@@ -1,11 +1,12 @@
 "Training in the page: the engine in node, Chromium and Firefox against PyTorch; the widget used as a person would, also under a strict policy."
-import http.server, json, os, re, shutil, subprocess, sys, threading, time
-from functools import partial
+import http.server, json, os, re, shutil, subprocess, threading, time
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Firefox, LONG, downloaded, enter, node
+from warm import program
 
 from mnist_cnn import trainer
 from mnist_cnn.data import Batches
@@ -42,6 +43,7 @@ class InDouble(torch.nn.Module):
 def flat(model): return [p.detach().flatten().tolist() for p in model.state_dict().values()]
 
 
+@cache
 def run(n, bs, seed, lr=1e-3, opt=None, epochs=1, shift=0, wrong=0., file=None, **in_page):
     "What `fit` gives, and the settings with which the page is to give the same."
     x, y, *_ = page_digits(n)
@@ -134,8 +136,7 @@ def test_the_python_lines(settings, tmp_path):
     done = subprocess.run([node(), '-e', lines], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text, accuracy = json.loads(done.stdout)
-    (tmp_path/'mine.py').write_text(text)
-    ran = subprocess.run([sys.executable, 'mine.py'], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'})
+    ran = program(text, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert abs(float(re.search(r'accuracy=([\d.]+)', ran.stdout)[1]) - accuracy) < 0.02, (ran.stdout, accuracy)
     assert load_weights(SimpleCNN(), tmp_path/'mine.pt')
@@ -294,7 +295,7 @@ def test_train_pause_step_reset(tab):
     key('Pause')
     for _ in range(10):  # on a busy machine the worker hears of it late
         paused = steps()
-        tab.wait_for_timeout(500)
+        tab.wait_for_timeout(1500)
         if steps() == paused: break
     assert steps() == paused < 960 and 'Paused' in widget(tab).get_by_role('status').first.inner_text()
     key('Train on')

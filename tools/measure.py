@@ -11,9 +11,9 @@ BOUNDS = {'cells before a network is trained': 25, 'cells of the first chapter b
           'screens of a lesson': 22, 'exported lines of a lesson': 200, 'lines of a function': 45, 'parameters of fit': 9, 'examples of an error in a lesson': 1}
 
 
-def lessons():
-    "Name and cells of each chapter of Part I, in reading order; the glossary, which is for looking things up, is none."
-    return [(f.stem, json.loads(f.read_text(encoding='utf-8'))['cells']) for f in sorted((ROOT/'nbs').glob('[01]*.ipynb')) if f.stem != '11_glossary']
+def lessons(parts='01'):
+    "Name and cells of each chapter of Part I, or also of Part II (`'012'`), in reading order; the glossary, which is for looking things up, is none."
+    return [(f.stem, json.loads(f.read_text(encoding='utf-8'))['cells']) for f in sorted((ROOT/'nbs').glob(f'[{parts}]*.ipynb')) if f.stem != '11_glossary']
 
 
 def sources(cells, kind): return [''.join(c['source']) for c in cells if c['cell_type'] == kind]
@@ -74,9 +74,10 @@ def measured(site=None):
     books = lessons()
     rows = [('cells before a network is trained', books[0][0], before_training(books[0][1])),
             ('cells of the first chapter before its exercises', books[0][0], before_exercises(books[0][1]))]
-    for what, count in ('words of a lesson', words), ('exported lines of a lesson', exported), ('examples of an error in a lesson', errors):
-        rows += [(what, name, count(cells)) for name, cells in books]
-    if site: rows += [('screens of a lesson', *found) for found in screens(site, [name for name, _ in books])]
+    both = lessons('012')  # code may be longer in Part II, text may not
+    for what, count, them in ('words of a lesson', words, both), ('exported lines of a lesson', exported, books), ('examples of an error in a lesson', errors, books):
+        rows += [(what, name, count(cells)) for name, cells in them]
+    if site: rows += [('screens of a lesson', *found) for found in screens(site, [name for name, _ in both])]
     rows += [('lines of a function', name, n) for n, name in functions()[:5]]
     return [*rows, ('parameters of fit', 'training.fit', parameters('fit', 'training'))]
 
