@@ -223,7 +223,7 @@ def with_brackets(lines, width):
     except SyntaxError: return lines
     if head: node = node.body[0]
     value = node.test if isinstance(node, ast.Assert) else getattr(node, 'value', None)
-    if value is None or isinstance(node, ast.Expr) and isinstance(value, ast.Constant): return lines
+    if value is None or isinstance(value, ast.Constant) and (isinstance(node, ast.Expr) or '\ue000' in str(value.value)): return lines
     if isinstance(node, ast.Expr) and isinstance(value, ast.Yield) and value.value: value = value.value
     def at(byte): return len((head + body).encode()[:byte].decode()) - len(head)
     a, b = at(value.col_offset), at(value.end_col_offset)
