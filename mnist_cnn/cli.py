@@ -339,8 +339,8 @@ def _expanded(paths):
         found = sorted(glob.glob(str(path))) if not path.exists() and glob.has_magic(str(path)) else []
         yield from map(Path, found or [path])
 
-def _read_picture(path, args, model):
-    "Print what is in the picture at `path`"
+def _read_picture(path, args, model, many):
+    "Print what is in the picture at `path`, one of several or the only one"
     from mnist_cnn import evaluation
     from mnist_cnn.pictures import find_digits, one_digit, show_found
     from mnist_cnn.uncertainty import STRANGE, strangeness
@@ -351,7 +351,7 @@ def _read_picture(path, args, model):
     far = [False] * len(found) if args.weights else strangeness(images) > STRANGE  # other weights may be of other digits
     answers = [f"{classes[p.argmax()]} ({p.max():.1%}){'; it resembles no digit of MNIST' if strange else ''}" for p, strange in zip(probs, far)]
     for f, answer in zip(found, answers): print(f"{path}: {f'at {f.box}: ' if args.all else ''}{answer}", flush=True)
-    if args.show: _save_figure(show_found(path, answers), args.show if len(args.images) == 1 else args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}"))
+    if args.show: _save_figure(show_found(path, answers), args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}") if many else args.show)
 
 def _save_figure(fig, path):
     "Save a figure, whole or not at all"
@@ -369,9 +369,9 @@ def predict(args: argparse.Namespace, # of `make_parser`
         check_writable(args.show, "found.png")
     device = args.device or default_device()
     model = _load(args.weights, device) if args.weights else AllConvNet.pretrained().to(device)
-    args.images, failed = list(_expanded(args.images)), False
-    for path in args.images:
-        try: _read_picture(path, args, model)
+    images, failed = list(_expanded(args.images)), False
+    for path in images:
+        try: _read_picture(path, args, model, len(images) > 1)
         except (ValueError, OSError) as e:
             _complain(e)
             failed = True

@@ -348,7 +348,7 @@ def _plain(model):
 def _hooked(model):
     "Has the model hooks, which a recording would leave out?"
     kinds = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
-    return any(getattr(m, kind, None) for m in model.modules() for kind in kinds) or any(p._backward_hooks for p in model.parameters())
+    return any(getattr(m, kind, None) for m in model.modules() for kind in kinds) or any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters())
 
 class GraphStep(EagerStep):
     "A step that is recorded once and replayed, on a GPU"
