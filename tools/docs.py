@@ -59,7 +59,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     def send_error(self, code, *more):
         "For an address without a page the site's own page, as hosts of websites do."
         page = Path(self.directory)/'404.html'
-        if code != 404 or not page.is_file(): return super().send_error(code, *more)
+        if code != 404 or not page.is_file():
+            super().send_error(code, *more)
+            return
         data = page.read_bytes()
         self.send_response(404)
         for k, v in {'Content-Type': 'text/html; charset=utf-8', 'Content-Length': len(data)}.items(): self.send_header(k, str(v))
