@@ -135,7 +135,7 @@ def read_checkpoint(path: str | os.PathLike, # a file of `Checkpoint`
         if not fits(state[name]): raise ValueError(f"{path}: its field {name!r} is damaged; start again without resume.")
     middle, run = state["middle"], state["run"]
     if middle and middle["batch"] > run["batches"] or len(state["history"]) > run["n_epochs"] + 1:
-        raise ValueError(f"{path}: stands at a place that its run does not have; start again without resume.")
+        raise ValueError(f"{path}: its position lies outside its run; start again without resume.")
     return state
 
 # %% ../nbs/33_checkpoint.ipynb #332e9355
@@ -192,7 +192,7 @@ def _noting(wanted=True):
         yield pressed
         return
     def press(number, frame):
-        if pressed: raise Stopped("stopped twice; the checkpoint is that of the last epoch or stop.", number)
+        if pressed: raise Stopped("stopped twice; the checkpoint holds the last completed epoch or stop.", number)
         pressed.append(number)
     for name in "SIGINT", "SIGTERM", "SIGHUP":
         number = getattr(signal, name, None)
@@ -262,7 +262,7 @@ class Checkpoint:
         _check_opt(state["opt"], loop.opt, self.path)
         places = [state["random"], *([state["middle"]["begun"]] if state["middle"] else [])]
         if any(len(r["batches"]) != len(_generators(loop.train)) for r in places):
-            raise ValueError(f"{self.path}: its batches drew their random numbers in another way; start again without resume.")
+            raise ValueError(f"{self.path}: its batches used a different random generator; start again without resume.")
         self._same_step(loop, state["made_with"].get("step"))
         if loop.group.rank == 0: self._warn_of_rounding(loop)
         for c in _with_state(loop):

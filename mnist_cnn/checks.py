@@ -66,7 +66,7 @@ def check_items(name: str, # of the argument, as the caller knows it
                 values: Any, # a list, or what can be made one
                 wanted: str, # what is in it
                ) -> list:
-    "What is in a list, a tuple, a generator …; a text and a mapping are none"
+    "The items of a list, tuple or generator; strings and mappings are rejected"
     try:
         if not isinstance(values, (str, bytes, dict, set)): return list(values)
     except Exception: pass  # whatever an object of another kind may raise
@@ -169,8 +169,8 @@ def check_logits(logits: Any, # what a model gave
 def check_finite(values: torch.Tensor, # computed by a model
                  model: nn.Module, # that it was
                 ) -> torch.Tensor:
-    "What a model has computed, if it is numbers"
-    if not values.isfinite().all(): raise ValueError(f"{type(model).__name__} gives NaN or infinite values; expected finite ones. See that all pixels and all weights are finite, and not huge.")
+    "A model's output, if all of it is finite"
+    if not values.isfinite().all(): raise ValueError(f"{type(model).__name__} gives NaN or infinite values; expected finite ones. Check that all pixels and all weights are finite, and not huge.")
     return values
 
 # %% ../nbs/39_checks.ipynb #a9b696d6
@@ -366,7 +366,7 @@ def windows(kernel_size: int | tuple, # as for a layer, like the next three
             raise ValueError(f"padding={shown(padding)} is unknown: give 'same', 'valid' or a number")
         if padding == "same" and set(ss) != {1}:
             raise ValueError(f"padding='same' needs stride=1, not stride={shown(stride)}: "
-                             "give the padding as a number")
+                             "pass the padding as a number instead")
         total = [d*(k - 1) if padding == "same" else 0 for k, d in zip(ks, ds)]
         pads = [(t//2, t - t//2) for t in total]  # PyTorch puts the odd one behind
     else: pads = [(p, p) for p in per_dim("padding", padding, n, 0)]

@@ -244,7 +244,7 @@ def _train(args, group, kept, silent):
     device, first = args.device or default_device(), group.rank == 0
     chosen = {k: getattr(args, k, kept.run.get(k, default)) for k, default in DEFAULTS.items()}
     name, seed, n_classes = [chosen.pop(k) for k in ("recipe", "seed", "n_classes")]
-    if name not in recipes: raise ValueError(f"{kept.path}: is of a recipe that is called {name!r}; there is none.")
+    if name not in recipes: raise ValueError(f"{kept.path}: was made with the recipe {name!r}, which does not exist.")
     recipe = replace(recipes[name], **{k: v for k, v in chosen.items() if v is not None})
     kept.settings |= {"recipe": name, "bs": recipe.bs, "seed": seed, "n_classes": n_classes}
     set_seed(seed)
@@ -285,7 +285,7 @@ def _n_classes(path):
 def _class_names(labels, n):
     "What `n` classes are called"
     if labels is None: return [str(c) for c in range(n)]
-    if len(labels) != n: raise ValueError(f"--labels gives {len(labels)} names, but the network tells {n} classes apart; give a name for each.")
+    if len(labels) != n: raise ValueError(f"--labels gives {len(labels)} names, but the network has {n} classes; give one name per class.")
     return labels
 
 def _load(path, device):
@@ -339,8 +339,8 @@ def _expanded(paths):
         found = sorted(glob.glob(str(path))) if not path.exists() and glob.has_magic(str(path)) else []
         yield from map(Path, found or [path])
 
-def _read_picture(path, args, model):
-    "Print what is in the picture at `path`"
+def _read_picture(path, args, model, many):
+    "Print what is in the picture at `path`, one of several or the only one"
     from mnist_cnn import evaluation
     from mnist_cnn.pictures import find_digits, one_digit, show_found
     from mnist_cnn.uncertainty import STRANGE, strangeness
@@ -351,7 +351,7 @@ def _read_picture(path, args, model):
     far = [False] * len(found) if args.weights else strangeness(images) > STRANGE  # other weights may be of other digits
     answers = [f"{classes[p.argmax()]} ({p.max():.1%}){'; it resembles no digit of MNIST' if strange else ''}" for p, strange in zip(probs, far)]
     for f, answer in zip(found, answers): print(f"{path}: {f'at {f.box}: ' if args.all else ''}{answer}", flush=True)
-    if args.show: _save_figure(show_found(path, answers), args.show if len(args.images) == 1 else args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}"))
+    if args.show: _save_figure(show_found(path, answers), args.show.with_name(f"{args.show.stem}-{path.stem}{args.show.suffix}") if many else args.show)
 
 def _save_figure(fig, path):
     "Save a figure, whole or not at all"
@@ -369,9 +369,9 @@ def predict(args: argparse.Namespace, # of `make_parser`
         check_writable(args.show, "found.png")
     device = args.device or default_device()
     model = _load(args.weights, device) if args.weights else AllConvNet.pretrained().to(device)
-    args.images, failed = list(_expanded(args.images)), False
-    for path in args.images:
-        try: _read_picture(path, args, model)
+    images, failed = list(_expanded(args.images)), False
+    for path in images:
+        try: _read_picture(path, args, model, len(images) > 1)
         except (ValueError, OSError) as e:
             _complain(e)
             failed = True
@@ -402,7 +402,7 @@ def _study_file(path, validate):
 def _entry(found, name, recipe, path):
     "The results of a recipe among those `found`"
     entry = found["recipes"].setdefault(name, {"settings": recipe.as_dict(), "runs": []})
-    if entry["settings"] != recipe.as_dict(): raise ValueError(f"{path}: holds results of another recipe by the name {name}; give another file.")
+    if entry["settings"] != recipe.as_dict(): raise ValueError(f"{path}: contains results of a different recipe that is also called {name}; give another file.")
     return entry
 
 def _add_run(entry, run, model, device):
@@ -527,7 +527,7 @@ def bench(args: argparse.Namespace, # of `make_parser`
     from mnist_cnn import speed
     from mnist_cnn.files import check_writable
     beside = args.out.with_suffix(".md")
-    if beside == args.out: raise ValueError(f"{args.out}: is the name of the table; give one such as {args.out.with_suffix('.json')}.")
+    if beside == args.out: raise ValueError(f"{args.out}: is also the name of the table; choose another, such as {args.out.with_suffix('.json')}.")
     for path in (args.out, beside): check_writable(path, "bench.json")
     def say(text): print(text, file=sys.stderr, flush=True)
     found = speed.bench(args.n, args.rounds, say=say) if args.device.type == "cpu" else speed.bench_on(args.device, args.n, args.rounds, say=say)

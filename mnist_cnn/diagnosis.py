@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .checks import check_function, check_logits, check_model, check_number, check_targets, made_optimizer, pairs
-from .steps import device_of
+from .steps import EagerStep, device_of
 from .training import table
 
 # %% ../nbs/08_diagnosis.ipynb #cec17aeb
@@ -66,15 +66,12 @@ def _signals(model, x, y):
 # %% ../nbs/08_diagnosis.ipynb #18d68002
 def _train(model, batches, opt, lr):
     "Take a step with each batch; its size over the size of each weight, a mean over the steps, by the weight's name"
-    steps = made_optimizer(opt, [p for p in model.train().parameters() if p.requires_grad], lr)
+    step = EagerStep().bind(model, made_optimizer(opt, [p for p in model.train().parameters() if p.requires_grad], lr), batches)
     weights = {n: p for n, p in model.named_parameters() if p.ndim > 1}
     moved = dict.fromkeys(weights, 0.)
     for x, y in batches:
         before = {n: p.detach().clone() for n, p in weights.items()}
-        loss = F.cross_entropy(model(x), y)
-        steps.zero_grad()
-        loss.backward()
-        steps.step()
+        step(x, y)
         for n, p in weights.items(): moved[n] += ((p.detach() - before[n]).norm() / before[n].norm().clamp(min=1e-12)).item() / len(batches)
     return moved
 

@@ -101,7 +101,7 @@ def process_group(device: Any = None): # kind of device, "cpu", "cuda", …; Non
     else:
         module = torch.get_device_module(device)
         if device.index is not None:
-            raise ValueError(f"device is {device}, expected {device.type}: each process takes the one of its own number.")
+            raise ValueError(f"device is {device}, expected {device.type}: each process uses the device with its own number.")
         if n_here > module.device_count():
             raise ValueError(f"{n_here} processes on a machine of {module.device_count()} {device.type} devices: each needs its own. "
                              "Start fewer (--nproc-per-node), or train on the cpu.")

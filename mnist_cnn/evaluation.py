@@ -108,9 +108,9 @@ class ConfusionMatrix:
         n, shade = len(self.counts), self.mistakes / self.mistakes.max().clamp(min=1)
         fig = Figure(figsize=(1 + 0.45 * n, 1 + 0.42 * n), layout="constrained")
         ax = fig.subplots()
-        ax.imshow(shade, cmap="Oranges", vmin=0, vmax=1.3)
+        ax.imshow(shade.where(shade >= 0.1, torch.nan), cmap="Oranges", vmin=-0.4, vmax=1.3)  # rare mistakes keep the ground of the page
         for (i, j), count in zip(torch.cartesian_prod(*[torch.arange(n)] * 2).tolist(), self.counts.flatten().tolist()):
-            color, weight = "white" if shade[i, j] > 0.8 else "black", "bold" if i == j else "normal"
+            color, weight = "white" if shade[i, j] > 0.8 else "black" if shade[i, j] >= 0.1 else None, "bold" if i == j else "normal"
             if count: ax.text(j, i, f"{count:,}", ha="center", va="center", fontsize=8, color=color, weight=weight)
         ax.set(xticks=range(n), yticks=range(n), xlabel="answer", ylabel="true class")
         names = check_texts("classes", range(n) if classes is None else classes, n)

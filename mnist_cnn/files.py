@@ -44,7 +44,7 @@ def regular(path: str | os.PathLike, # a file to read
     path = as_path(path)
     try: found = path.stat()
     except FileNotFoundError: raise FileNotFoundError(f"{path}: no such file.{' ' if hint else ''}{hint}") from None
-    except NotADirectoryError: raise NotADirectoryError(f"{path}: a file stands where a folder should be; give another path.") from None
+    except NotADirectoryError: raise NotADirectoryError(f"{path}: there is a file where a folder is expected; give another path.") from None
     if stat.S_ISDIR(found.st_mode): raise ValueError(f"{path}: is a folder; expected a file.")
     if not stat.S_ISREG(found.st_mode): raise ValueError(f"{path}: is a device or a pipe; expected a file.")
     if most is not None and found.st_size > most: raise ValueError(f"{path}: holds {found.st_size:,} bytes; expected {most:,} at most.")
@@ -186,7 +186,7 @@ def locked(path: str | os.PathLike, # file to write
     held = FileLock(lock)
     try: held.acquire(timeout=wait)
     except Timeout:
-        raise OSError(f"{path}: another run is writing to it. Give this one a file of its own (--out), or wait for the end of that one.") from None
+        raise OSError(f"{path}: another run is writing to it. Choose another file (--out), or wait until that run has finished.") from None
     except NotImplementedError: pass  # a file system that has no locks
     try: yield
     finally: held.release()  # which alone may remove the file: after it, the file is another run's
@@ -285,7 +285,7 @@ def _pair(root, train):
     found = [_file(folder, n) for n in names]
     if not found[1]:
         raise FileNotFoundError(f"{folder / names[1]}: no such file (nor {names[1]}.gz), "
-                                "though the images are there. Fetch it too.")
+                                "although the images exist. Download it as well.")
     return kind, *found
 
 def read_mnist(train: bool, # the training or the test set?
@@ -303,7 +303,7 @@ def read_mnist(train: bool, # the training or the test set?
     if y.ndim != 1: raise ValueError(f"{targets}: holds an array of {shape(y)}; expected one label for each image.")
     if len(x) != len(y):
         raise ValueError(f"{images} holds {len(x):,} images but {targets} holds {len(y):,} labels; "
-                         "they do not belong together. Fetch both again.")
+                         "the two files do not match. Download both again.")
     if kind == "emnist-letters-" and y.min() > 0: y = y - 1  # from A = 1 to A = 0
     if y.max() >= n_classes:
         raise ValueError(f"{targets}: holds the label {y.max()}; expected 0 to {n_classes - 1}. "

@@ -134,7 +134,7 @@ def _slope(model, logits, targets, of):
     "The gradient of each image's own logit, by `of`"
     own = check_logits(logits, None, model, len(targets)).gather(1, targets[:, None]).sum()
     grad = torch.autograd.grad(own, of, allow_unused=True)[0] if own.requires_grad else None
-    if grad is None: raise ValueError(f"the logits of {type(model).__name__} do not depend on what they are to be explained by; expected a model that computes them from it.")
+    if grad is None: raise ValueError(f"the logits of {type(model).__name__} do not depend on the input; expected a model that computes them from it.")
     return grad
 
 def _gradient(model, x, targets):

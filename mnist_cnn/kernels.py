@@ -75,6 +75,7 @@ def plan(model: nn.Module, # `nn.Sequential` of blocks and linear layers, or a m
     except ValueError as e: raise Unfit(str(e).split("; ")[0].rstrip(".")) from None
     hooks = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
     _require(not any(getattr(m, h) for m in [model, *layers.modules()] for h in hooks), "it has hooks")
+    _require(not any(p._backward_hooks or p._post_accumulate_grad_hooks for p in layers.parameters()), "its weights have hooks")
     with_weights = [m for m in layers if isinstance(m, (nn.Conv2d, nn.Linear))]
     layers, convs, at = list(layers), [], tuple(check_number("one of shape", n, 0, whole=True) for n in check_items("shape", shape, "sizes: C, H and W"))
     _require(len(at) == 3 and at[0] == 1, f"its images have the shape {'×'.join(map(str, at))}, not 1×H×W")

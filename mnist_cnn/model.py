@@ -136,6 +136,6 @@ def _with_weights(model, name, folder=Path(str(files("mnist_cnn"))) / "weights")
     path = folder / f"{name}.safetensors"
     held, sums = path.read_bytes(), (folder / "SHA256SUMS").read_text().split()
     if hashlib.sha256(held).hexdigest() != sums[sums.index(path.name) - 1]:
-        raise ValueError(f"{path}: is not the file that was made, but truncated or changed. Install the package again.")
+        raise ValueError(f"{path}: is truncated or has been changed. Reinstall the package.")
     model.load_state_dict(load(held))
     return model.eval()

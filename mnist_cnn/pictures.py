@@ -126,8 +126,9 @@ def _flat_ink(a):
     if ink.max() < 0.1: return np.zeros_like(a)
     if (np.abs(edge - paper) > 0.02).mean() > (0.05 if max(a.shape) > SMALL else 0.3): return None
     ink = ink / ink.max()
-    near = ndimage.binary_dilation(ink >= 0.3, np.ones((3, 3)), max(2, round(0.045 * max(a.shape))))
-    if max(a.shape) > SMALL and ((np.abs(ink) > 0.04) & ~near).mean() > 0.003: return None  # a clean page is empty but for strokes and their edges
+    if max(a.shape) > SMALL:  # a clean page is empty but for strokes and their edges
+        near = ndimage.maximum_filter(ink >= 0.3, 2 * max(2, round(0.045 * max(a.shape))) + 1, mode="constant")
+        if ((np.abs(ink) > 0.04) & ~near).mean() > 0.003: return None
     if max(a.shape) <= TINY: return np.clip((ink - 0.02) / 0.6, 0, 1)  # strokes are thinner than a pixel, and gray
     return np.clip((ink - 0.2) / 0.6, 0, 1)
 
@@ -148,15 +149,23 @@ def _local_ink(a, dark):
 # %% ../nbs/32b_pictures.ipynb #9efd2283
 def _remove_lines(mask):
     "Take out of a mask thin straight lines that run through the whole picture, at up to 6 degrees from its sides; strokes that cross them stay"
-    for turned in (False, True):
-        m = mask.T if turned else mask
+    for m in (mask, mask.T):
         h, w = m.shape
-        y, x = np.nonzero(m | np.roll(m, 1, 0) | np.roll(m, -1, 0))  # a thin line need not hit the pixels exactly
-        if len(y) < 0.7 * w: continue
+        if m.any(0).sum() <= 0.7 * w: continue
         slopes = np.linspace(-0.1, 0.1, 2 * max(10, w // 12) + 1)
-        counts = np.stack([np.bincount((y - np.round(s * (x - w / 2)).astype(int)).clip(-h, 2 * h) + h, minlength=3 * h + 1) for s in slopes])
-        best = counts.max(0)
-        for at in np.flatnonzero(best > 0.7 * w): _cut_line(m, at - h, slopes[counts[:, at].argmax()])
+        counts = _along(m | np.roll(m, 1, 0) | np.roll(m, -1, 0), slopes)  # a thin line need not hit the pixels exactly
+        for at in np.flatnonzero(counts.max(0) > 0.7 * w): _cut_line(m, at - (counts.shape[1] - h) // 2, slopes[counts[:, at].argmax()])
+
+def _along(mask, slopes):
+    "For each slope, the pixels of a mask along each line: lines begin as far above the mask as they rise, and end as far below it"
+    h, w = mask.shape
+    rises = np.round(slopes[:, None] * (np.arange(w) - w / 2)).astype(int)
+    most = rises.max()
+    n, left = h + 2 * most, np.pad(mask, [(2 * most, 2 * most), (1, 0)]).T.cumsum(0, dtype=np.int32)  # left of each column, in each row
+    def line(rise):  # where a line stays in its row, its pixels are counted at once
+        steps = [0, *np.flatnonzero(np.diff(rise)) + 1, w]
+        return sum(left[b, r:r + n] - left[a, r:r + n] for a, b, r in zip(steps, steps[1:], rise[steps[:-1]] + most))
+    return np.stack([line(rise) for rise in rises])
 
 def _cut_line(m, at, slope):
     "Remove a line from a mask, where it is not thicker than elsewhere"
@@ -167,18 +176,14 @@ def _cut_line(m, at, slope):
     x, y = x[inside], y[inside]
     for step in (1, -1): y = np.where(~m[y, x] & m[(y + step).clip(0, h - 1), x], (y + step).clip(0, h - 1), y)
     if not m[y, x][:1 + w // 10].any() or not m[y, x][-1 - w // 10:].any(): return  # it ends in the picture
-    up, down, most = np.zeros(len(x), int), np.zeros(len(x), int), max(4, h // 20)
-    for n, sign in ((up, -1), (down, 1)):  # how far the ink goes on from the line, up and down
-        on = m[y, x].copy()
-        for step in range(1, most + 1):
-            on &= m[(y + sign * step).clip(0, h - 1), x]
-            n += on
-    thick = up + down + 1
+    steps = np.arange(max(4, h // 20) + 1)[:, None]
+    up, down = [np.logical_and.accumulate(m[(y + sign * steps).clip(0, h - 1), x]).sum(0) for sign in (-1, 1)]  # how much ink there is from the line on
+    thick = up + down - 1
     usual = np.median(thick[m[y, x]])
     if usual > max(1, 0.02 * min(h, w)): return  # a stroke
     thin = m[y, x] & (thick <= usual + 2)
     for step in range(-int(usual) - 2, int(usual) + 3):
-        near = (y + step >= 0) & (y + step < h) & thin & (step >= -up) & (step <= down)
+        near = (y + step >= 0) & (y + step < h) & thin & (step > -up) & (step < down)
         m[y[near] + step, x[near]] = False
 
 # %% ../nbs/32b_pictures.ipynb #edaf9909
@@ -292,10 +297,15 @@ def _between(a):
         apart = (sums[-1] * below / below[-1] - sums)**2 / (below * (below[-1] - below))
     return edges[np.nanargmax(apart[:-1]) + 1]
 
+def _filled(mask):
+    "A mask without holes"
+    from scipy import ndimage
+    return (ndimage.label(~np.pad(mask, 1))[0] != 1)[1:-1, 1:-1]  # 1 is what lies around it
+
 def _fullness(mask):
     "How much a mask fills of the smallest rectangle around it, turned as fits best: near 1 for a sheet, at most 0.8 for an ellipse"
-    from scipy import ndimage
-    y, x = np.nonzero(mask & ~ndimage.binary_erosion(mask))
+    rows = np.flatnonzero(mask.any(1))
+    y, x = np.tile(rows, 2), np.concatenate([mask[rows].argmax(1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(1)])  # the ends of each row
     turns = np.arange(0, 90, 3)[:, None] * np.pi / 180
     sides = [np.ptp(v, axis=1) + 1 for v in (x * np.cos(turns) + y * np.sin(turns), y * np.cos(turns) - x * np.sin(turns))]
     return mask.sum() / (sides[0] * sides[1]).min()
@@ -309,16 +319,17 @@ def _sheet(gray):
         labels, n = ndimage.label(part)
         if not n: continue
         empty = labels == np.bincount(labels[labels > 0]).argmax()
-        sheet = ndimage.binary_fill_holes(empty)
+        sheet = _filled(empty)
         if empty.sum() < 0.5 * sheet.sum(): continue  # a digit with a loop
         sides = np.concatenate([sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]])
-        if sides.mean() > 0.1 or not 0.06 < sheet.mean() < 0.95 or _fullness(sheet) < 0.85: continue
+        if sides.mean() > 0.1 or not 0.06 < sheet.mean() < 0.99 or _fullness(sheet) < 0.85: continue
         rows, cols = np.flatnonzero(sheet.any(1)), np.flatnonzero(sheet.any(0))
         size = max(rows[-1] - rows[0], cols[-1] - cols[0]) + 1
-        depth, clear = [ndimage.distance_transform_edt(np.pad(m, 1))[1:-1, 1:-1] for m in (sheet, empty)]
-        if depth.max() < 0.3 * size or clear.max() < 0.12 * size: continue
+        depth = ndimage.distance_transform_edt(np.pad(sheet, 1))[1:-1, 1:-1]
+        if depth.max() < 0.3 * size or ndimage.distance_transform_edt(np.pad(empty, 1)).max() < 0.12 * size: continue
         away = ndimage.distance_transform_edt(~sheet)
-        inside, outside = np.median(gray[(depth > 3) & (depth < 7)]), np.median(gray[(away > 3) & (away < 7)])
+        near = (away > 3) & (away < 7)
+        inside, outside = np.median(gray[(depth > 3) & (depth < 7)]), np.median(gray[near if near.any() else ~sheet])  # a rim may be narrow
         if abs(inside - outside) < max(0.15, 0.6 * abs(np.median(gray[sheet]) - np.median(gray[~sheet]))): continue
         inner = depth > 4
         y, x = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
@@ -351,6 +362,14 @@ def _above(level, ink):
     labels, regions = _regions(ink, mask)
     return labels, _most(_digits(_of_interest(regions, labels, ink.shape)), regions)
 
+def _on_all_sides(core, gray, contrast):
+    "Is there something else around strokes, on all sides? The rim of a blot, which is what differs from the page near it, has more of the blot on one side"
+    from scipy import ndimage
+    far, nearest = ndimage.distance_transform_edt(~core, return_indices=True)
+    away = max(3, min(gray.shape) / 80)
+    around = (far > away) & (far <= away + 2)
+    return not around.any() or ((gray - gray[tuple(nearest)])[around] * np.sign(contrast) > 0.2 * abs(contrast)).mean() > 0.75
+
 def _in_local(gray, dark):
     "The same where the page is not of one gray value, for ink that is darker, or lighter, than the page; first of all how sure it is that there are any"
     from scipy import ndimage
@@ -364,10 +383,14 @@ def _in_local(gray, dark):
     if digits: labels, digits = _above(max(level, 0.5 * digits[0].ink), ink)  # first by the noise, then by how dark the ink is
     if not digits or digits[0].ink < 1.4 * least: return 0., [], ink, labels  # what barely rises above the noise is noise
     main = digits[0]
-    sure = _contrast(main, gray, labels) * (1 if dark else -1)
+    contrast = _contrast(main, gray, labels)
+    sure = contrast if dark else -contrast
     kept = ndimage.binary_dilation(np.isin(labels, [i for d in digits for i in d.labels]), iterations=max(1, round(min(ink.shape) / 200)))
+    held = np.where(kept, np.clip((ink / main.ink - 0.25) / 0.55, 0, 1), 0)
+    if sure <= (0.25 if main.edge else 0.06): digits = []
+    elif not _on_all_sides(held > 0.7, gray, contrast): sure, digits = 0., []
     near = ndimage.grey_dilation(labels, (5, 5))
-    return sure, digits if sure > (0.25 if main.edge else 0.06) else [], np.where(kept, np.clip((ink / main.ink - 0.25) / 0.55, 0, 1), 0), np.where(labels == 0, near * kept, labels)
+    return sure, digits, held, np.where(labels == 0, near * kept, labels)
 
 def _inside(a, b):
     "Does a region lie within the box of another?"

@@ -304,7 +304,7 @@ class KernelStep(Step):
         "A step of `model`; `Unfit`, with the reason, if there are no kernels for it"
         if not isinstance(opt, FlatAdam): raise Unfit("the optimizer is not fit's own Adam")
         if self.loss_fn and self.loss_fn is not F.cross_entropy: raise Unfit("the loss is not the cross-entropy")
-        if self.autocast: raise Unfit("the layers are to compute in another type of number")
+        if self.autocast: raise Unfit("autocast is set, and the kernels compute in float32 only")
         if device_of(model).type != "cpu": raise Unfit("its weights are not on the cpu")
         self.kernels = kernels_for(model, train, n_epochs * getattr(train, "n", 0))
         self.opt, self.group = opt, group_of(train)
@@ -348,7 +348,7 @@ def _plain(model):
 def _hooked(model):
     "Has the model hooks, which a recording would leave out?"
     kinds = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"
-    return any(getattr(m, kind, None) for m in model.modules() for kind in kinds) or any(p._backward_hooks for p in model.parameters())
+    return any(getattr(m, kind, None) for m in model.modules() for kind in kinds) or any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters())
 
 class GraphStep(EagerStep):
     "A step that is recorded once and replayed, on a GPU"
@@ -437,7 +437,7 @@ class GPUKernelStep(GraphStep):
     def bind(self, model: torch.nn.Module, opt: Any, train: Any, n_epochs: float = 1):
         "A step of `model`; `Unfit`, with the reason, if there are no kernels for it"
         if self.loss_fn and self.loss_fn is not F.cross_entropy: raise Unfit("the loss is not the cross-entropy")
-        if self.autocast: raise Unfit("the layers are to compute in another type of number")
+        if self.autocast: raise Unfit("autocast is set, and the kernels compute in float32 only")
         super().bind(model, opt, train, n_epochs)
         self.kernels = _gpu_kernels(model, train)
         return self

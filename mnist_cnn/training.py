@@ -189,11 +189,7 @@ def lr_range(model: torch.nn.Module, # any model; it is trained, so give a copy
     step = EagerStep().bind(model, opt, batches)
     for i, (xb, yb) in enumerate(pairs(batches)):
         opt.param_groups[0]["lr"] = low * (high / low) ** (i / max(1, n - 1))
-        loss = step.loss(beside(model, xb), beside(model, yb))
-        opt.zero_grad()
-        loss.backward()
-        opt.step()
         rates.append(opt.param_groups[0]["lr"])
-        losses.append(loss.item())
+        losses.append(step(beside(model, xb), beside(model, yb)).item())
         if not losses[-1] < 4 * min(losses): break
     return rates, losses

@@ -326,7 +326,7 @@ def explore_conv(in_size: int | tuple = 28, # height and width of the input, 1 t
 # %% ../nbs/34_widgets.ipynb #3f9b9e73
 _matrix_style = """<style>
 .cmx{position:relative;padding-bottom:10rem;max-width:34rem;margin:0 auto}
-.cmx table.cmx-table{table-layout:fixed;width:100%;border-collapse:collapse;margin:0;font-size:.85rem;font-variant-numeric:tabular-nums}
+.cmx table.cmx-table{display:table;table-layout:fixed;width:100%;border-collapse:collapse;margin:0;font-size:.85rem;font-variant-numeric:tabular-nums}
 .cmx .cmx-table :is(th,td){padding:0;height:2rem;text-align:center;vertical-align:middle;border:1px solid rgba(128,128,128,.35)}
 .cmx .cmx-table caption{caption-side:top;text-align:center;color:inherit;font-size:.85rem;padding:.25rem}
 .cmx details.cmx-cell{margin:0;padding:0;border:0;border-radius:0;background:none}

@@ -13,7 +13,7 @@ from triton.compiler import ASTSource
 from mnist_cnn import gpu
 from mnist_cnn.kernels import plan
 from mnist_cnn.model import SimpleCNN
-from mnist_cnn.speed import SpeedRecipe
+from mnist_cnn.speed import GPU_RECIPE, SpeedRecipe
 
 KINDS = {torch.float32: "*fp32", torch.int8: "*i8", torch.int64: "*i64", float: "fp32", int: "i32"}
 made = {}
@@ -36,7 +36,7 @@ def compiled(kernel, args, constants):
 
 if __name__ == "__main__":
     for name in [n for n, f in vars(gpu).items() if isinstance(f, triton.JITFunction)]: setattr(gpu, name, Launched(getattr(gpu, name)))
-    for network, shape, bs in (SimpleCNN(), (1, 28, 28), 16), (SpeedRecipe().network(), (1, 24, 24), 64):
+    for network, shape, bs in (SimpleCNN(), (1, 28, 28), 16), (SpeedRecipe().network(), (1, 24, 24), 64), (GPU_RECIPE.network(), (1, 24, 24), GPU_RECIPE.bs):
         kernels, x = gpu.GPUKernels(*plan(network, shape), bs, torch.device("cpu")), torch.zeros(bs, *shape)
         opt = type("Adam", (), dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05, n_steps=torch.zeros(()), **{n: torch.zeros(kernels.n_weights) for n in ("weight", "grad", "mean", "square")}))
         kernels.step(opt, x, torch.zeros(bs, dtype=torch.int64), torch.zeros(()), 0.1)

@@ -19,6 +19,12 @@ LONGEST = 'trainer', 'playground', 'pages', 'speed', 'everyone', 'site', 'explor
 def pytest_configure(config):
     config.addinivalue_line('markers', 'both: run in Firefox too, if the browser is not chosen by `--browser`')
     config.addinivalue_line('markers', 'only_chromium(why): what no other browser can be asked for')
+    config.addinivalue_line('markers', "own_theme: asks for our own theme, which a site that Quarto built does not have; it is skipped with such a `--site`")
+
+
+def by_quarto(site):
+    "Whether Quarto built the site, which keeps its own theme and scripts in `site_libs`."
+    return site is not None and (site/'site_libs').is_dir()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -26,6 +32,7 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
     for item in items:
         if config.getoption('--browser') != 'chromium' and (mark := item.get_closest_marker('only_chromium')): item.add_marker(pytest.mark.skip(reason=f'only in Chromium: {mark.args[0]}'))
+        if item.get_closest_marker('own_theme') and by_quarto(config.getoption('--site')): item.add_marker(pytest.mark.skip(reason='asks for our own theme, and Quarto built this site'))
 
 
 def pytest_generate_tests(metafunc):

@@ -5,6 +5,7 @@ them from training digits (to develop with), the default from test digits. Where
 digit, a kind says "none". `--save FOLDER` keeps those that are read wrongly.
 """
 import argparse, io, json, sys, time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -377,6 +378,14 @@ def specks(d, rng):
     for y, x in rng.integers(5, 145, (rng.integers(1, 6), 2)): a[y:y + 2, x:x + 2] = 0
     return picture(a)
 @kind("none")
+def blot(d, rng):
+    image = Image.new("L", tuple(map(int, rng.integers(150, 500, 2))), int(rng.choice([20, 235])))
+    draw, w = ImageDraw.Draw(image), min(image.size) * rng.uniform(0.15, 0.6)
+    h = w * rng.uniform(0.7, 1)
+    left, top = rng.uniform(2, image.width - w - 2), rng.uniform(2, image.height - h - 2)
+    rng.choice([draw.rectangle, draw.ellipse])((left, top, left + w, top + h), fill=int(rng.choice([125, 255 - image.getpixel((0, 0))])))
+    return picture(noise(np.asarray(image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 2)))) / 255, rng, rng.choice([0, 0.01, 0.03])))
+@kind("none")
 def all_ink(d, rng):
     a = np.full((200, 200), 0.1)
     a[:6], a[:, :9] = 0.95, 0.95
@@ -423,7 +432,7 @@ GROUPS = {
     "lined, squared, dotted paper": "margin_line ruled_lightly ruled_darkly ruled_at_a_slope squared squared_darkly dotted",
     "dust, folds, holes, neighbors": "neighbors_at_the_edge dust a_fold punched_holes stain shining_through",
     "chalk, pencil, pens": "chalk chalk_with_smudges whiteboard pencil thin_pen broad_marker",
-    "no digit, or two": "broken_line blank blank_and_noisy blank_photo blank_and_ruled specks all_ink two_digits two_digits_in_a_photo"}
+    "no digit, or two": "broken_line blot blank blank_and_noisy blank_photo blank_and_ruled specks all_ink two_digits two_digits_in_a_photo"}
 
 
 def made(name, x, y, n, seed=0):
@@ -441,10 +450,10 @@ def summary(found, n):
     for group, names in {**{g: names.split() for g, names in GROUPS.items()}, "all digits": [k for k in found if KINDS[k][1] == "digit"], "all": list(found)}.items():
         right, sure, rejected = np.mean([found[name] for name in names], axis=0)
         none = np.mean([found[name][2] for name in names if KINDS[name][1] == "digit"] or [0]) * sum(KINDS[name][1] == "digit" for name in names) / len(names)
-        rows[group] = {"kinds": len(names), "right": right, "no answer": none, "wrong": max(0., 1 - right - none), "wrong and sure": sure}
+        rows[group] = {"kinds": len(names), "right": right, "no_answer": none, "wrong": max(0., 1 - right - none), "wrong_and_sure": sure}
     easy = min((k for k in found if k in EASY), key=lambda k: found[k][0])
-    return {"pictures of each kind": n, "groups": {g: {k: round(float(v), 4) if k != "kinds" else v for k, v in row.items()} for g, row in rows.items()}, "worst easy kind": [easy, found[easy][0]],
-            "kinds": {name: dict(zip(("right", "wrong and sure", "no answer"), values)) for name, values in found.items()}}
+    return {"pictures_of_each_kind": n, "groups": {g: {k: round(float(v), 4) if k != "kinds" else v for k, v in row.items()} for g, row in rows.items()}, "worst_easy_kind": [easy, found[easy][0]],
+            "kinds": {name: dict(zip(("right", "wrong_and_sure", "no_answer"), values)) for name, values in found.items()}}
 
 
 def read_all(read, x, y, n, names=None, seed=0, keep=None):
@@ -475,6 +484,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     from mnist_cnn.data import load_tensors
+    from mnist_cnn.steps import hardware
     x, y = load_tensors(args.set == "train")
     if args.set == "train": x, y = x[50_000:], y[50_000:]
     def keep(name, k, image, expected, answer, p):
@@ -488,7 +498,7 @@ def main():
     print("| kind | right | wrong and over 90% sure | no answer |\n|---|---:|---:|---:|")
     for name, (right, sure, rejected) in sorted(found.items(), key=lambda item: item[1][0]): print(f"| {name} | {right:.0%} | {sure:.1%} | {rejected:.0%} |")
     digits = [v for k, v in found.items() if KINDS[k][1] == "digit"]
-    if args.json and not args.kinds: args.json.write_text(json.dumps({"made with": "python tests/pictures.py " + " ".join(sys.argv[1:]), "digits": args.set, **summary(found, args.n)}, indent=1) + "\n")
+    if args.json and not args.kinds: args.json.write_text(json.dumps({"command": "python tests/pictures.py " + " ".join(sys.argv[1:]), "date": f"{date.today()}", "made_with": hardware("cpu"), "digits": args.set, **summary(found, args.n)}, indent=1) + "\n")
     if digits: print(f"\n{len(found)} kinds, {args.n} pictures of each, {time.perf_counter() - start:.0f} s: of digits right {np.mean([v[0] for v in digits]):.1%}, "
           f"worst easy kind {min((v[0] for k, v in found.items() if k in EASY), default=1):.0%}; "
           f"wrong and over 90% sure {np.mean([v[1] for v in found.values()]):.2%} of all")

@@ -1,5 +1,7 @@
 "The `mnist-cnn` command as a process: interruptions, exit codes, files that cannot be written."
 import json, os, re, shutil, signal, subprocess, sys, time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from few import few_digits
 from warm import command, start
 
 from mnist_cnn.data import load_tensors
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +155,15 @@ def test_study_goes_on_where_it_stopped(root, tmp_path):
     file.write_text(text.replace('"n_epochs": 6', '"n_epochs": 7'))
     done = command(*args, 2)
     assert done.returncode == 1 and "another recipe" in done.stderr
+
+
+def test_bench_on_a_gpu_measures_other_things(monkeypatch, tmp_path):
+    "Asked for with a GPU's device, which is played here; what is measured there, tools/gpu.py tries"
+    from mnist_cnn import cli, speed
+    stored, asked = json.loads((ROOT / "results/bench.json").read_text()), []
+    monkeypatch.setattr(speed, "bench_on", lambda device, n, rounds, say: asked.append((device.type, n, rounds)) or stored)
+    cli.bench(SimpleNamespace(device=torch.device("cuda"), n=1000, rounds=2, out=tmp_path / "gpu.json"))
+    assert asked == [("cuda", 1000, 2)] and json.loads((tmp_path / "gpu.json").read_text()) == stored and "To 99%" in (tmp_path / "gpu.md").read_text()
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])

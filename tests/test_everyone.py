@@ -23,6 +23,7 @@ def open_page(browser, address):
     for c in contexts: c.close()
 
 
+@pytest.mark.own_theme
 @pytest.mark.only_chromium('Lighthouse')
 def test_lighthouse(address):
     "At least 95 for speed, accessibility, good practice and search, on a phone and on a desktop."

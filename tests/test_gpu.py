@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mnist_cnn import gpu, speed, steps
 from mnist_cnn.checkpoint import Checkpoint
 from mnist_cnn.data import Batches, load_tensors
-from mnist_cnn.kernels import Unfit
+from mnist_cnn.kernels import Unfit, plan
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.recipes import Average, OneCycle, Schedule
 from mnist_cnn.steps import EagerStep, FlatAdam, GPUKernelStep, GraphStep, KernelStep, optimizer_for
@@ -104,6 +104,11 @@ def test_what_does_not_fit_says_why():
     def bound(model, opt=None):
         with optimizer_for(model, opt) as made: return Played().bind(model, made, None)
     with pytest.raises(Unfit, match="hooks"): bound(hooked())
+    for kind in "register_hook", "register_post_accumulate_grad_hook":
+        model = SimpleCNN()
+        getattr(model.fc1.weight, kind)(print)
+        with pytest.raises(Unfit, match="hooks"): bound(model)
+        with pytest.raises(Unfit, match="hooks"): plan(model)
     with pytest.raises(Unfit, match="own Adam"): bound(small(), torch.optim.SGD)
     with pytest.warns(UserWarning, match="Branching is trained by PyTorch's operations.*cannot be recorded"):
         steps._said.clear()
@@ -162,6 +167,18 @@ def test_settings_are_left_as_they_were():
     "Even after an error, nested, and where the caller had chosen stricter ones; and PyTorch's compiler is not loaded for it"
     done = subprocess.run([sys.executable, "-c", SETTINGS], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.splitlines() == ["False", "(True, True, True, False, False, ':4096:8')", "True", "True", "(True, False, True, False, False, ':16:8')", "True", "True"], done.stderr
+
+
+def test_what_cannot_be_deterministic_is_said_once():
+    "By PyTorch itself, the first time it comes to such an operation"
+    numbers = torch.zeros(4)
+    with warnings.catch_warnings(record=True) as said, steps.same_bits(torch.device("cuda")):
+        for _ in range(5): numbers.put_(torch.tensor([0, 0]), torch.tensor([1., 2.]))
+    assert len(said) == 1 and "put_ does not have a deterministic implementation" in str(said[0].message)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "mps", "xpu"])
+def test_only_cuda_records(kind): assert not GraphStep.records(torch.device(kind))
 
 
 # Triton's kernels
@@ -308,7 +325,7 @@ WITHOUT = """
 import sys
 sys.modules["triton"] = None
 import torch
-from mnist_cnn.kernels import Unfit
+from mnist_cnn.kernels import Unfit, plan
 from mnist_cnn.model import SimpleCNN
 from mnist_cnn.gpu import gpu_kernels
 try: gpu_kernels(SimpleCNN(), device="cpu")
@@ -327,7 +344,7 @@ def test_the_kernels_compile_for_a_gpu():
     done = subprocess.run([sys.executable, "tests/compile_gpu.py"], capture_output=True, text=True, cwd=ROOT, env={**os.environ, "TRITON_INTERPRET": "0"})
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 2 and all("9 launches" in line for line in lines)
+    assert len(lines) == 3 and all("9 launches" in line for line in lines)
     for line in lines:
         assert max(max(v) for v in ast.literal_eval(line.split("launches: ")[1]).values()) < 99 * 1024  # what the smaller cards of today have; an H100 has 227
 

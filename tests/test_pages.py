@@ -83,6 +83,7 @@ def test_the_idea_comes_first(tab, page):
     assert max(shown, default=0) >= 120
 
 
+@pytest.mark.own_theme
 def test_weight(tab):
     "All that it loads, to its end, is at most 600 kB on its way (the networks of the playgrounds left out), and its pictures are lazy."
     assert tab.lazy
@@ -200,7 +201,8 @@ def test_axe(tab, page):
 
 @pytest.mark.parametrize('page', drawn('image/png'))
 def test_figures_have_no_ground(site, page):
-    "Figures stand on the page's own ground, so that they follow light and dark: their corners are transparent."
+    "Figures stand on the page's own ground, so that they follow light and dark: their corners are transparent, and no white square fills one."
+    import numpy as np
     from PIL import Image
     files = list((site/f'{page}_files').rglob('*.png'))
     assert files
@@ -209,6 +211,8 @@ def test_figures_have_no_ground(site, page):
         w, h = image.size
         corners = {image.getpixel(at) for at in ((0, 0), (w - 1, 0), (0, h - 1), (w - 1, h - 1))}
         assert all(c[3] == 0 for c in corners), f'{file.name}: {corners}'
+        white = (np.asarray(image) > 240).all(-1).mean()
+        assert white < 0.4, f'{file.name}: {white:.0%} white'
 
 
 

@@ -1,5 +1,5 @@
 "Digits from the world: files as people send them, and a generator of kinds."
-import io, sys, tempfile, time, warnings
+import io, json, sys, tempfile, time, warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +7,7 @@ import pictures
 import pytest
 import torch
 from PIL import Image
+from conftest import LONG
 from warm import command
 
 from mnist_cnn.data import load_tensors, prepare_image
@@ -67,6 +68,24 @@ def test_a_photo_in_which_one_pixel_stands_out_from_the_noise():
 def test_every_easy_kind_is_read(table): assert [k for k in pictures.EASY if table[k][0] < 0.75] == []
 
 
+@pytest.mark.parametrize("read_now", [False, pytest.param(True, marks=pytest.mark.skipif(not LONG, reason="LONG=1: some minutes"))], ids=["stored", "read now"])
+def test_the_goals(read_now):
+    "Of 20 test digits of each kind: the table that the book shows, and with LONG=1 the same, read again"
+    if read_now: found = pictures.summary(pictures.read_all(read, X[:, 0].numpy(), Y.numpy(), 20), 20)
+    else: found = json.loads((Path(__file__).parents[1]/"results/pictures.json").read_text(encoding="utf-8"))
+    assert set(found["kinds"]) == set(pictures.KINDS) and found["pictures_of_each_kind"] == 20
+    assert found["groups"]["all digits"]["right"] >= 0.97 and min(found["kinds"][k]["right"] for k in pictures.EASY) >= 0.9
+    assert found["groups"]["all"]["wrong_and_sure"] <= 0.005 and found["groups"]["no digit, or two"]["right"] == 1
+
+
+def test_ink_that_fills_most_of_the_picture():
+    "A digit without a margin, of strokes so broad that hardly any paper is left"
+    a = np.full((200, 200), 0.95)
+    a[2:198, 2:198], a[50:150, 50:150] = 0.1, 0.95
+    with pytest.raises(ValueError, match="fills most of the picture; leave a margin"): prepare_image(a)
+    assert read(np.pad(a, 60, constant_values=0.95))[0] == 0
+
+
 def plainly(a):
     "A digit light on dark, prepared without a look for where it is: all that differs from the edge is ink"
     ink = np.clip((a / a.max() - 0.2) / 0.6, 0, 1)
@@ -87,6 +106,16 @@ def test_digits_of_mnist_are_prepared_plainly():
     assert sum(same) >= 997
     page = [np.pad(x[0].numpy(), 10).repeat(4, 0).repeat(4, 1) for x in X[:100]]
     assert sum(torch.equal(prepare_image(a), plainly(a / 255)) for a in page) >= 97
+
+
+@pytest.mark.parametrize("noise", [0, 0.03])
+@pytest.mark.parametrize("ink, paper", [(0.1, 0.9), (0.9, 0.1), (0.5, 0.9)])
+def test_the_rim_of_a_blot_is_no_digit(ink, paper, noise):
+    "Disks and squares, larger than the window in which the page is looked for"
+    rng, page = np.random.default_rng(0), np.full((300, 400), float(paper))
+    far = np.abs(np.mgrid[-150:150, -200:200])
+    for blot in (np.hypot(*far) < 60, far.max(0) < 45, np.hypot(*far) < 110):
+        with pytest.raises(ValueError, match="no digit found"): prepare_image((np.where(blot, ink, page) + rng.normal(0, noise, page.shape)).clip(0, 1))
 
 
 # What a picture may be

@@ -49,7 +49,7 @@ def test_other_data_sets(tmp_path):
     (x[:4, 0], [0, 0, 1, 1], dict(n_classes=1), ValueError, 'holds the label 1; expected 0 to 0'),
     (x[:4, 0], [0, 0, 1, 1], dict(train=False), FileNotFoundError, 'no file t10k-images-idx3-ubyte'),
     (x[:4, 0], [0, 0, 0], {}, ValueError, '4 images but'), (np.zeros((3, 32, 32)), [0, 0, 0], {}, ValueError, 'an array of 3×32×32'),
-    (x[:4, 0], None, {}, FileNotFoundError, 'though the images are there'), (x[:4, 0], [[0]] * 4, {}, ValueError, 'one label for each image'),
+    (x[:4, 0], None, {}, FileNotFoundError, 'although the images exist'), (x[:4, 0], [[0]] * 4, {}, ValueError, 'one label for each image'),
     (x[:4, 0], [0] * 4, dict(n_classes=0), ValueError, 'n_classes is 0'), (x[:4, 0], [0] * 4, dict(n_classes='ten'), TypeError, "n_classes is 'ten'")])
 def test_pairs(tmp_path, images, labels, settings, error, says):
     "Each file may be sound, and the two still not belong together."

@@ -1,5 +1,5 @@
 "The built website in a browser: everything works, at every width, and nothing comes from another host."
-import html, importlib.util, re
+import html, importlib.util, re, subprocess, sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +54,7 @@ def tab_to(tab, element):
     pytest.fail(f'{element} cannot be reached with the Tab key')
 
 
+@pytest.mark.own_theme
 @pytest.mark.parametrize('page, note', [('learning', 'Kingma and Ba, 2015')])
 def test_side_notes(tab, page, note):
     "A source stands in the margin of a wide page, with its number and within the page, and in parentheses on a phone."
@@ -91,6 +92,7 @@ def test_sidebar(tab):
     assert all(t.strip() for t in links.all_text_contents())
 
 
+@pytest.mark.own_theme
 @pytest.mark.both
 @pytest.mark.skipif(not documented(), reason='no function is exported yet')
 def test_search(tab):
@@ -148,6 +150,7 @@ def test_keyboard(tab, width):
     wait_until(tab, 'c => getComputedStyle(document.body).backgroundColor != c', light)
 
 
+@pytest.mark.own_theme
 def test_narrow_menu(tab):
     "On a telephone the chapters open from the bar and close with Escape; the search stands in it."
     tab.set_viewport_size({'width': 360, 'height': 800})
@@ -191,6 +194,7 @@ def test_a_link_lands_at_once(tab, link, size):
     assert 0 <= y <= 100, y
 
 
+@pytest.mark.own_theme
 def test_bar(tab):
     "One bar of 56 pixels, which leaves on the way down and comes back on the way up; on a low screen it does not stay."
     tab.set_viewport_size({'width': 844, 'height': 700})
@@ -207,6 +211,7 @@ def test_bar(tab):
     assert bar.bounding_box()['y'] + bar.bounding_box()['height'] <= 0
 
 
+@pytest.mark.own_theme
 def test_skip_link(tab):
     "The first thing that Tab reaches leads to the text."
     tab.goto('/conv.html')
@@ -233,6 +238,7 @@ def test_progress(tab):
     assert 'solved' in box.locator('output').inner_text()
 
 
+@pytest.mark.own_theme
 def test_ways_on(tab):
     "The cards at the foot say what the neighbours are about."
     tab.goto('/conv.html')
@@ -241,6 +247,7 @@ def test_ways_on(tab):
         assert title and len(about) > 20
 
 
+@pytest.mark.own_theme
 @pytest.mark.parametrize('words, page', [('receptive', 'conv.html'), ('dropout', 'generalization.html'), ('overfitting', 'generalization.html'), ('how to train', 'training.html'),
                                          ('learning rate', 'learning.html'), ('stride', 'conv.html'), ('calibration', 'uncertainty.html')])
 def test_search_for_a_concept(tab, words, page):
@@ -251,6 +258,24 @@ def test_search_for_a_concept(tab, words, page):
     assert urlsplit(results(tab).first.get_attribute('href')).path == page
 
 
+@pytest.mark.own_theme
+def test_search_on_a_slow_line(tab):
+    "What is typed while the index is still on its way asks for it once, and the results are those of what stands there in the end."
+    asked = []
+    def late(route):
+        asked.append(route)
+        tab.wait_for_timeout(60 if len(asked) > 1 else 600)  # a second request would be answered first
+        route.continue_()
+    tab.route('**/search.json', late)
+    tab.goto('/index.html')
+    tab.get_by_role('searchbox').press_sequentially('adam')
+    wait_until(tab, '() => document.querySelector("[role=search] a")')
+    tab.wait_for_timeout(300)
+    assert len(asked) == 1
+    assert urlsplit(results(tab).first.get_attribute('href')).path == 'learning.html'
+
+
+@pytest.mark.own_theme
 def test_policy_and_404(tab, site):
     "Pages may load from their own host alone, and run no script that stands in them; an address without a page has one that helps."
     for page in site.glob('*.html'):
@@ -261,6 +286,15 @@ def test_policy_and_404(tab, site):
         assert not re.findall(r'<script(?![^>]*(?:src=|application/json))[^>]*>', text) and not re.search(r'<[^>]+ on\w+="', text), page.name
     tab.goto('/404.html')
     assert chapters(tab).get_by_role('link').count() > 20 and tab.faults == []
+    assert tab.goto('/no-such-page.html').status == 404 and chapters(tab).get_by_role('link').count() > 20
+
+
+def test_code_is_narrow(site):
+    "No line of Python is longer than 80 characters, but for an f-string's expression, which cannot be broken before Python 3.12."
+    lines = [l for page in site.glob('*.html') for block in re.findall(r'<pre class="sourceCode python.*?</pre>', page.read_text(encoding='utf-8'), re.S)
+             for l in html.unescape(re.sub('<[^>]+>', '', block)).splitlines()]
+    over = [l for l in lines if len(l) > 80]
+    assert len(lines) > 10_000 and len(over) <= 6 and all(re.match(r' +(/ )?f"\{[^"]+\}[^{}]{0,9}"', l) for l in over), over
 
 
 def test_fonts(site):
@@ -269,6 +303,7 @@ def test_fonts(site):
     assert files and sum(f.stat().st_size for f in files) <= 120_000 and 'SIL Open Font License' in (site/'fonts/OFL.txt').read_text(encoding='utf-8')
 
 
+@pytest.mark.own_theme
 def test_style_is_small(site):
     "The shell's style and scripts, as they travel, are a fraction of Bootstrap's."
     import gzip
@@ -276,6 +311,7 @@ def test_style_is_small(site):
     assert sum(len(gzip.compress((site/f).read_bytes())) for f in ('site.css', 'site.js', 'shell.js', 'scheme.js')) < 15_000
 
 
+@pytest.mark.own_theme
 def test_llms(site):
     "`llms.txt` lists every page in order, each with what it is about, and every copy it names is there."
     lines = (site/'llms.txt').read_text(encoding='utf-8').partition('\n- ')[2].splitlines()
@@ -304,3 +340,15 @@ def test_as_quarto_writes_it(browser, tmp_path):
     part, chapter = (tab.locator(f'#quarto-sidebar {kind}').evaluate('e => getComputedStyle(e).textTransform') for kind in ('span', 'a'))
     assert (part, chapter) == ('uppercase', 'none')
     tab.close()
+
+
+def test_own_theme(tmp_path):
+    "What asks for our own theme is skipped, with the reason, where Quarto built the site, and only there."
+    from conftest import by_quarto
+    (tmp_path/'quarto/site_libs').mkdir(parents=True)
+    assert by_quarto(tmp_path/'quarto') and not by_quarto(tmp_path) and not by_quarto(None)
+    def asked(site):
+        command = [sys.executable, '-m', 'pytest', '-n0', '-q', '-rfs', '-p', 'no:cacheprovider', '--site', site, '-m', 'own_theme', 'tests/test_site.py', '-k', 'fonts or llms or style']
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    assert (said := asked(tmp_path/'quarto')).count('SKIPPED') == 2 and 'Quarto built this site' in said and 'FAILED' not in said, said
+    assert (said := asked(tmp_path)).count('FAILED') == 2 and 'SKIPPED' not in said, said  # it is empty

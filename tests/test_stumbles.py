@@ -8,8 +8,9 @@ import torch
 from few import few_digits
 from torch import nn
 from conftest import LONG
-from warm import command, start
+from warm import Started, command
 
+from mnist_cnn.cli import make_parser
 from mnist_cnn.conv import receptive_field
 from mnist_cnn.data import Batches, dataloaders, load_tensors, mnist
 from mnist_cnn.diagnosis import diagnose
@@ -121,19 +122,24 @@ def test_every_command_survives_every_encoding(encoding, root, tmp_path):
     from PIL import Image
     path = tmp_path / "数字 ×.png"
     Image.fromarray(255 - X[0, 0].numpy()).save(path)
-    real = LONG or encoding == "cp1252"  # one in processes of its own; for the others the warm one writes as they would
+    own = encoding == "cp1252"  # two commands in processes of their own; for the others the warm one writes as they would
     before = f"import sys\nfor f in sys.stdout, sys.stderr: f.reconfigure(encoding={encoding!r}, errors='strict' if f is sys.stdout else 'backslashreplace')"
     env = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
-    def said(*words):
+    def said(*words, program=None, real=LONG):
         with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
-            if real: code = subprocess.run([sys.executable, "-m", "mnist_cnn", *map(str, words)], env=env, stdout=out, stderr=err, cwd=tmp_path).returncode
-            else: code = start(*words, stdout=out, stderr=err, cwd=tmp_path, before=before).wait(120)
+            if real: code = subprocess.run([sys.executable, *(["-c", program] if program else ["-m", "mnist_cnn", *map(str, words)])], env=env, stdout=out, stderr=err, cwd=tmp_path).returncode
+            else: code = Started(words, stdout=out, stderr=err, cwd=tmp_path, before=before, program=program).wait(120)
         assert code == 0 and b"Traceback" not in (text := (tmp_path / "err").read_bytes()), text
         return (tmp_path / "out").read_bytes().decode(encoding)
-    assert ": 7 (" in said("predict", path, path).splitlines()[1]
-    for name in ("train", "evaluate", "predict", "export", "study", "speedrun", "bench"): assert "usage" in said(name, "--help")
+    assert ": 7 (" in said("predict", path, path, real=LONG or own).splitlines()[1]
+    names = list(make_parser()._subparsers._group_actions[0].choices)
+    helps = f"from mnist_cnn.cli import main\nfor words in {[[], *([n] for n in names)]}:\n    try: main([*words, '--help'])\n    except SystemExit as e: assert e.code == 0"
+    assert said(program=helps, real=LONG or own).count("usage: mnist-cnn") == 1 + len(names) == 9
     said("train", "--root", root, "--n-epochs", 0, "--out", tmp_path / "数")
-    said("export", tmp_path / "net.pt2", "--network", "SimpleCNN")
+    assert "recall" in said("evaluate", tmp_path / "数", "--root", root, "--labels", "零一二三四五六七八九")
+    said("export", tmp_path / "网.pt2", "--network", "SimpleCNN")
+    assert said("study", "1k", "--validate", "--root", root, "--seeds", 0, "--json", tmp_path / "学.json").startswith("1k, seed 0: ")
+    assert "files copied" in said("book", tmp_path / "书", "--no-open")
 
 
 def test_patterns_that_no_shell_expanded(tmp_path):

@@ -257,10 +257,13 @@ def test_finish(tmp_path):
         assert not (tmp_path/'sitemap.xml').exists()  # it has no address
 
 
+# an f-string's expression in each of these cells is longer than a line, and may not be broken before Python 3.12
+LONG_EXPRESSIONS = {'07_generalization c9dd7acb', '09_interpretation cc375606', '20_speed 9ba5244e', '30_files 0d7b75ad', '37_exercises f6fa5db8', '39_checks e4168136'}
+
+
 def test_wrapped():
-    "Long lines are broken as a person would, into the same code; few are left, most of them in strings or comments."
-    import ast
-    from tools.wrap import WIDTH, wrapped
+    "Long lines are broken as a person would, into the same code; none is left but where Python has no place to break it."
+    from tools.wrap import WIDTH, meaning, wrapped
     assert wrapped('if a: f(x)  # ' + 'why ' * 20) == '\n'.join(['# ' + ('why ' * 19).strip(), '# why', 'if a: f(x)'])
     assert wrapped('for batch, targets in batches: model.step(batch, targets, learning_rate=rate, momentum=m)') == (
         'for batch, targets in batches:\n    model.step(batch, targets, learning_rate=rate, momentum=m)')
@@ -270,13 +273,80 @@ def test_wrapped():
     long = left = 0
     for f in ROOT.glob('nbs/[!_]*.ipynb'):
         for c in json.loads(f.read_text(encoding='utf-8'))['cells']:
-            code = ''.join(c['source'])
+            code, name = ''.join(c['source']), f'{f.stem} {c["id"]}'
             if c['cell_type'] != 'code' or code.startswith('%%'): continue
             new = wrapped(code)
-            assert wrapped(new) == new, f'{f.name} {c["id"]}'
-            assert ast.dump(ast.parse(new)) == ast.dump(ast.parse(code)), f'{f.name} {c["id"]}'
-            long, left = (n + sum(len(l) > WIDTH and not l.startswith('#|') for l in text.splitlines()) for n, text in ((long, code), (left, new)))
-    assert left < 0.11 * long, f'{left} of {long} long lines are left'
+            assert wrapped(new) == new, name
+            assert meaning(new) == meaning(code), name
+            over = [l for l in new.splitlines() if len(l) > WIDTH and not l.startswith('#|')]
+            assert not over or name in LONG_EXPRESSIONS and len(over) == 1 and re.match(r' +(/ )?f"\{[^"]+\}[^{}]{0,9}"', over[0]), f'{name}: {over}'
+            long, left = long + sum(len(l) > WIDTH for l in code.splitlines()), left + len(over)
+    assert long > 1000 and left <= len(LONG_EXPRESSIONS)
+
+
+TEXTS = """
+def f(a):
+    "A docstring that is longer than a line on a page, which has room for eighty columns and no more than these"
+    if a: raise ValueError(f"what was given, {a!r} or {f(a) if a else 'nothing'}, is not what was expected; {{this}} is, or that, or nothing")
+    yield "Something that is long and stands without brackets around it, so that it gets these, to be broken in"
+    text = f'''<style>.a{{color:red;background:blue;border:1px solid black;margin:0;padding:0}}</style> and {a} and words
+more'''
+    total = a + f"{a['a key of a dictionary']:.2f}{a['another key of a dictionary']:.2f}{a['a third key of a dictionary']:.3f}"
+    raw = r"(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen)-\\d+"
+    return "one of two pieces that stand side by side, %s" % a + "and the other" "which is one with it" \
+        "and a third"
+
+import collections, dataclasses, functools, itertools, contextlib, multiprocessing, statistics, tempfile
+"""
+
+def test_texts_are_wrapped():
+    "A docstring's words stay, a string's characters; a literal is broken at a space, or else between its parts, never within braces."
+    import ast
+    from tools.wrap import meaning, wrapped
+    new = wrapped(TEXTS)
+    assert new != TEXTS and max(map(len, new.splitlines())) <= 80 and meaning(new) == meaning(TEXTS), new
+    strings = [[n.value for n in ast.walk(ast.parse(t)) if isinstance(n, ast.Constant) and isinstance(n.value, str)] for t in (TEXTS, new)]
+    assert strings[0][1:] == strings[1][1:] and strings[0][0].split() == strings[1][0].split() and strings[0][0] != strings[1][0]
+    for other in TEXTS.replace('line on a page', 'line on the page'), TEXTS.replace('or nothing")', 'or  nothing")'), TEXTS.replace('functools, ', ''):
+        assert meaning(other) != meaning(TEXTS)  # it would see a change
+
+
+def test_c_is_wrapped():
+    "The kernels' lines fit, and are the same C: the same words and signs in order."
+    from tools.wrap import wrapped_c
+    code = (ROOT/'mnist_cnn/native/kernels.c').read_text(encoding='utf-8')
+    new = wrapped_c(code)
+    said = [re.sub(r'\s+|//', '', c) for c in (code, new)]
+    assert said[0] == said[1] and wrapped_c(new) == new
+    macros = re.sub(r'^.*(\\\n.*)+', '', new, flags=re.M)  # whose lines stay
+    assert not [l for l in macros.splitlines() if len(l) > 80 and not l.startswith('#') and '-----' not in l] and any(len(l) > 80 for l in code.splitlines())
+    assert re.findall(r'.*\\\n', code) == re.findall(r'.*\\\n', new)
+    assert 'for' in wrapped_c('x = f(a, "' + 'text ' * 20 + '"); for (int i = 0; i < n; i++) g(i);').splitlines()[-1]  # the string stays whole
+
+
+def test_code_in_markdown_is_wrapped():
+    "A signature, which has no body, and a call, as `show_doc` and text cells have them; other languages stay."
+    from tools.pages import wrap_code
+    md = '### f\n\n```python\n\ndef f(\n    a:list=<factory>, # what it is, in more words than a line has room for beside it, as here\n)->None: # x\n```\n\nthen\n\n```sh\n' + 'x ' * 50 + '\n```'
+    assert wrap_code(md) == md.replace(' beside it, as here', '\n' + ' ' * 22 + '# beside it, as here')
+    call = '```python\nfit(model, train, callbacks=[Checkpoint("saved_models/CNN.checkpoint", resume=True)])\n```'
+    assert wrap_code(call) == call.replace('train, ', 'train,\n    ')
+
+
+def test_an_f_string_is_one_token(monkeypatch):
+    "As from Python 3.12 on it comes in parts."
+    import tokenize
+    from tools import wrap
+    text = """x = f"a{f'{b}'!r} c", 1"""
+    parts = [(1, 'x'), (54, '='), (90, 'f"'), (91, 'a'), (54, '{'), (90, "f'"), (54, '{'), (1, 'b'), (54, '}'), (92, "'"), (54, '!'), (1, 'r'), (54, '}'), (91, ' c'), (92, '"'), (54, ','), (2, '1')]
+    found, at = [], 0
+    for kind, s in parts:
+        at = text.index(s, at)
+        found.append(tokenize.TokenInfo(kind, s, (1, at), (1, at := at + len(s)), text))
+    monkeypatch.setattr(tokenize, 'FSTRING_START', 90, raising=False)
+    monkeypatch.setattr(tokenize, 'FSTRING_END', 92, raising=False)
+    made = wrap.whole_f_strings(found, [text])
+    assert [t.string for t in made] == ['x', '=', """f"a{f'{b}'!r} c\"""", ',', '1'] and made[2].type == tokenize.STRING
 
 
 def test_long_measurements_can_start():
@@ -320,6 +390,16 @@ def test_side_notes():
     once = MAIN.sub(with_side_notes, page)
     assert once.count('class="sidenote"') == once.count('class="note-mark"') == 2 and 'Shifts (to a side)' in once and MAIN.sub(with_side_notes, once) == once
     assert re.sub('<[^>]+>', '', once) == re.sub('<[^>]+>', '', page)
+
+
+def test_what_belongs_together_stays_together():
+    "A comma after a formula, a deviation, a number of samples; code stays as it is, and twice is as once."
+    from tools.finish import bound
+    math = '<span class="math inline"><math><mi>x</mi></math></span>'
+    page = f'<main><p>So ({math}), then 97.5% ± 0.2% (n = 5) of {math}.</p><p><math display="block"><mi>y</mi></math>.</p><pre><code>f"{{a}}% ± 0" n = 5</code></pre></main>'
+    once = bound(page)
+    assert once == page.replace(f'({math}),', f'<span class="bound">({math}),</span>').replace(f'{math}.', f'<span class="bound">{math}.</span>').replace(
+        '% ± 0.2', '%\u00a0±\u00a00.2').replace('(n = 5', '(n\u00a0=\u00a05') and bound(once) == once
 
 
 def test_long_lines_hang():

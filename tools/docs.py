@@ -56,6 +56,19 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         return io.BytesIO(data)
 
 
+    def send_error(self, code, *more):
+        "For an address without a page the site's own page, as hosts of websites do."
+        page = Path(self.directory)/'404.html'
+        if code != 404 or not page.is_file():
+            super().send_error(code, *more)
+            return
+        data = page.read_bytes()
+        self.send_response(404)
+        for k, v in {'Content-Type': 'text/html; charset=utf-8', 'Content-Length': len(data)}.items(): self.send_header(k, str(v))
+        self.end_headers()
+        if self.command != 'HEAD': self.wfile.write(data)
+
+
 def serve(folder, port=0):
     "A server of `folder` on 127.0.0.1, ready to `serve_forever`; port 0 takes a free one."
     return http.server.ThreadingHTTPServer(('127.0.0.1', port), functools.partial(Quiet, directory=str(folder)))

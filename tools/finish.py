@@ -24,6 +24,10 @@ SIDE = '<span class="note-mark" aria-hidden="true"></span><span class="sidenote"
 CODE = re.compile(r'(<pre\b[^>]*><code\b[^>]*>)((?:(?!<span class="l").)*?)(</code>)', re.S)
 PHONE, DEEP = 36, 12  # columns of code that a phone surely shows; an indent that takes too many of them
 LONGEST = 64  # characters of a side note: a longer one would reach below its paragraph
+# what must not part from what stands before it: a sign after a formula, a deviation, a number of samples
+AFTER_MATHS = re.compile(r'(\(?)((?:<span class="math inline">)?<math(?![^>]*display="block")(?:(?!</math>).)*</math>(?:</span>)?)([.,;:?!)]+)', re.S)
+PARTS = re.compile(r'(<(pre|script|style|code|annotation|textarea)\b.*?</\2>)', re.S)
+BOUND = re.compile(r'(?<=[\d%]) ± (?=\d)|(?<=\bn) = (?=\d)')
 SCRIPT = re.compile(r'<script (?![^>]*\b(?:defer|async|type="module")\b)(?=src="(?!https?:|scheme\.js)[^"]+")')
 
 
@@ -35,7 +39,7 @@ def finish(site):
         before = page.read_text(encoding='utf-8')
         text = STILL.sub(partial(in_file, page.parent/'widgets'), before)
         text = DRAWN.sub(partial(with_size, page.parent), text)
-        text = CODE.sub(with_hanging_lines, MAIN.sub(with_side_notes, text))
+        text = MAIN.sub(lambda m: bound(m[0]), CODE.sub(with_hanging_lines, MAIN.sub(with_side_notes, text)))
         new = with_address(IMG.sub('<img loading="lazy" ', SCRIPT.sub('<script defer ', text)), page.relative_to(site).as_posix())
         if new != before: page.write_text(new, encoding='utf-8')
     for copy in [*site.glob('*.html.md'), *site.glob('*.llms.md')]: copy.write_text(words(copy.read_text(encoding='utf-8')), encoding='utf-8')
@@ -65,6 +69,15 @@ def with_size(folder, found):
 def with_side_notes(main):
     "The text with its sources and short asides marked, so that a wide page can show them in its margin; elsewhere they stay in parentheses."
     return NOTE.sub(lambda m: SIDE.format(m[1]) if len(re.sub('<[^>]+>', '', m[1])) <= LONGEST else m[0], main[0])
+
+
+def bound(main):
+    "The text with signs after a formula kept at it, and with `97.5% ± 0.2%` and `n = 5` in one line; code stays."
+    parts = PARTS.split(AFTER_MATHS.sub(r'<span class="bound">\1\2\3</span>', unbound(main)))  # text, block, its tag, text, …
+    return ''.join(part if n % 3 == 1 else BOUND.sub(lambda m: m[0].replace(' ', '\u00a0'), part) for n, part in enumerate(parts) if n % 3 < 2)
+
+
+def unbound(main): return re.sub(r'<span class="bound">((?:(?!<span class="bound">).)*?</math>(?:</span>)?[.,;:?!)]+)</span>', r'\1', main, flags=re.S)
 
 
 def with_hanging_lines(found):

@@ -20,13 +20,14 @@ from mnist_cnn.speed import GPU_RECIPE, one_run, spread
 from mnist_cnn.steps import hardware
 
 RESULTS, N, CHOSEN_WITH, SEEDS = ROOT/'results/gpu_recipe.json', 50_000, range(5), range(43, 63)
+DROPPED = [0.9903, 0.9906]  # test accuracies of two settings that were tried with new seeds and dropped, for their validation accuracy
 
 
 def measured(seeds=SEEDS, n=N, recipe=GPU_RECIPE):
     "The accuracies of each seed on both sets, and what they were measured with; n: training digits before the validation set"
     x, y = load_tensors()
     parts = {'validation': ((x[:n], y[:n]), (x[N:], y[N:])), 'test': ((x[:n], y[:n]) if n < N else (x, y), load_tensors(train=False))}
-    found = {'recipe': asdict(recipe), 'chosen_with_seeds': list(CHOSEN_WITH), 'seeds': list(seeds), 'date': f'{date.today()}', 'made_with': hardware('cpu')}
+    found = {'recipe': asdict(recipe), 'chosen_with_seeds': list(CHOSEN_WITH), 'seeds': list(seeds), 'date': f'{date.today()}', 'made_with': hardware('cpu'), 'test_accuracy_of_dropped': DROPPED}
     for name, (train, held_out) in parts.items():
         runs = []
         for seed in seeds:

@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__: sys.path[0] = str(ROOT)
 BOUNDS = {'cells before a network is trained': 25, 'cells of the first chapter before its exercises': 25, 'words of a lesson': 2500,
-          'screens of a lesson': 22, 'exported lines of a lesson': 200, 'lines of a function': 45, 'parameters of fit': 9, 'examples of an error in a lesson': 1}
+          'screens of a lesson': 22, 'exported lines of a lesson': 200, 'lines of a function': 45, 'parameters of fit': 9, 'examples of an error in a lesson': 1,
+          'open cells that draw': 0}
 
 
 def lessons(parts='01'):
@@ -34,6 +35,9 @@ def exported(cells): return sum(sum(not l.startswith('#|') for l in t.strip().sp
 
 
 def errors(cells): return sum(t.count('expect_fail(') for t in sources(cells, 'code'))
+
+
+def drawings(cells): return sum(bool(re.search(r'#\| *fig-cap', t) and re.search(r'\bFigure\(|\bsubplots\(', t) and not re.search(r'#\| *code-fold: *true', t)) for t in sources(cells, 'code'))
 
 
 def functions():
@@ -75,7 +79,7 @@ def measured(site=None):
     rows = [('cells before a network is trained', books[0][0], before_training(books[0][1])),
             ('cells of the first chapter before its exercises', books[0][0], before_exercises(books[0][1]))]
     both = lessons('012')  # code may be longer in Part II, text may not
-    for what, count, them in ('words of a lesson', words, both), ('exported lines of a lesson', exported, books), ('examples of an error in a lesson', errors, books):
+    for what, count, them in ('words of a lesson', words, both), ('open cells that draw', drawings, both), ('exported lines of a lesson', exported, books), ('examples of an error in a lesson', errors, books):
         rows += [(what, name, count(cells)) for name, cells in them]
     if site: rows += [('screens of a lesson', *found) for found in screens(site, [name for name, _ in both])]
     rows += [('lines of a function', name, n) for n, name in functions()[:5]]

@@ -15,7 +15,7 @@ from fastcore.nbio import mk_cell
 from tools import sidebar
 from tools.home import BRANCH, home, source_links
 from tools.torch_names import link_torch
-from tools.wrap import wrapped
+from tools.wrap import wrapped, wrapped_c
 
 # what `show_doc` writes above a signature, and what nbdev makes of a name in backticks
 SOURCE_LINK = re.compile(r'\[source\]\(\S*?/blob/[^/]+/([^)#]*)[^)]*\)(\{[^}]*\}\n*)(?=#+ (\S+))')
@@ -94,10 +94,23 @@ def for_site(cell):
     cell.get('metadata', {}).pop('execution', None)  # for it Quarto would wrap the cell, and headings in it would not be listed
     if cell.cell_type == 'code': cell.source = wrapped(options_once(caption_each(cell)))
     for out in cell.get('outputs', []): html_as_markdown(out.get('data', {}))
-    if cell.cell_type == 'markdown': cell.source = link_torch(mend_links(cell.source))
+    if cell.cell_type == 'markdown': cell.source = wrap_code(link_torch(mend_links(cell.source)))
     for out in cell.get('outputs', []):
         data = out.get('data', {})
-        if 'text/markdown' in data: data['text/markdown'] = mend_links(''.join(data['text/markdown']))
+        if 'text/markdown' in data: data['text/markdown'] = wrap_code(mend_links(''.join(data['text/markdown'])))
+
+
+C = re.compile(r'(?<=^```c\n)(.*?)(?=\n```$)', re.M | re.S)
+PYTHON = re.compile(r'(?<=^```python\n)(.*?)(?=\n```$)', re.M | re.S)
+
+
+def wrap_code(md):
+    "Markdown with its blocks of Python and C in lines that fit, signatures without a body among them."
+    def fit(m):
+        if not (signature := re.fullmatch(r'\s*def .*\n\)[^\n]*:[^\n]*\s*', m[0], re.S)): return wrapped(m[0])
+        whole = signature[0].rstrip().replace('=<factory>', '=FACTORY__') + '\n    pass'
+        return wrapped(whole).removesuffix('\n    pass').replace('=FACTORY__', '=<factory>')
+    return C.sub(lambda m: wrapped_c(m[0]), PYTHON.sub(fit, md))
 
 
 OPTION = re.compile(r'^#\| *([\w-]+) *:.*\n?', re.M)

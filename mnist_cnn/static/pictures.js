@@ -453,13 +453,14 @@ function sheetOf(gray) {
     const largest = counts.indexOf(most(counts)), empty = map(labels, l => l === largest ? 1 : 0, Uint8Array), sheet = filled(empty), area = sum(sheet.v);
     if (sum(empty.v) < .5 * area) continue;  // a digit with a loop
     const sides = edgeOf(sheet), share = area / sheet.v.length;
-    if (sum(sides) / sides.length > .1 || share <= .06 || share >= .95 || fullness(sheet) < .85) continue;
+    if (sum(sides) / sides.length > .1 || share <= .06 || share >= .99 || fullness(sheet) < .85) continue;
     const box = boxOf(sheet), size = Math.max(box.bottom - box.top, box.right - box.left), depth = depthOf(sheet);
     if (most(depth.v) < .3 * size || most(depthOf(empty).v) < .12 * size) continue;
     const away = distance(map(sheet, v => 1 - v, Uint8Array)).far;
-    const inside = medianWhere(gray, i => depth.v[i] > 3 && depth.v[i] < 7), outside = medianWhere(gray, i => away.v[i] > 3 && away.v[i] < 7);
+    const near = i => away.v[i] > 3 && away.v[i] < 7, narrow = !away.v.some((_, i) => near(i));  // a rim may be narrow
+    const inside = medianWhere(gray, i => depth.v[i] > 3 && depth.v[i] < 7), outside = medianWhere(gray, narrow ? i => !sheet.v[i] : near);
     if (Math.abs(inside - outside) < Math.max(.15, .6 * Math.abs(medianWhere(gray, i => sheet.v[i]) - medianWhere(gray, i => !sheet.v[i])))) continue;
-    const {near} = distance(map(depth, d => d > 4 ? 0 : 1, Uint8Array)), onIt = map(gray, (v, i) => depth.v[i] > 4 ? v : smooth.v[near.v[i]]);
+    const inner = distance(map(depth, d => d > 4 ? 0 : 1, Uint8Array)).near, onIt = map(gray, (v, i) => depth.v[i] > 4 ? v : smooth.v[inner.v[i]]);
     return {top: box.top, left: box.left, onIt: cut(onIt, box.top, box.left, box.bottom, box.right)};
   }
   return null;
@@ -497,6 +498,17 @@ function above(level, ink) {
   return {labels, digits: mostOf(digitsOf(ofInterest(regions, labels, ink)), regions)};
 }
 
+// Is there something else around strokes, on all sides? The rim of a blot, which is what differs from the page near it, has more of the blot on one side.
+function onAllSides(held, gray, contrast) {
+  const {far, near} = distance(map(held, v => v > .7 ? 0 : 1, Uint8Array)), away = Math.max(3, Math.min(gray.h, gray.w) / 80);
+  let around = 0, other = 0;
+  for (let i = 0; i < far.v.length; i++) if (far.v[i] > away && far.v[i] <= away + 2) {
+    around++;
+    if ((gray.v[i] - gray.v[near.v[i]]) * Math.sign(contrast) > .2 * Math.abs(contrast)) other++;
+  }
+  return !around || other / around > .75;
+}
+
 // The same where the page is not of one gray value, for ink that is darker, or lighter, than the page; and how sure it is that there are any.
 function inLocal(gray, dark) {
   const {ink, noise} = localInk(gray, dark), lowest = Math.max(.08, 6 * noise);
@@ -509,10 +521,13 @@ function inLocal(gray, dark) {
   }
   if (digits.length) ({labels, digits} = above(Math.max(level, .5 * digits[0].ink), ink));  // first by the noise, then by how dark the ink is
   if (!digits.length || digits[0].ink < 1.4 * lowest) return {sure: 0, digits: [], ink, labels};  // what barely rises above the noise is noise
-  const [main] = digits, sure = contrast(main, gray, labels) * (dark ? 1 : -1), own = new Set(digits.flatMap(d => d.labels));
+  const [main] = digits, apartBy = contrast(main, gray, labels), own = new Set(digits.flatMap(d => d.labels));
+  let sure = dark ? apartBy : -apartBy;
   const kept = grown(map(labels, l => own.has(l) ? 1 : 0, Uint8Array), Math.max(1, rint(Math.min(ink.h, ink.w) / 200))), near = dilated(labels, 2);
-  return {sure, digits: sure > (main.edge ? .25 : .06) ? digits : [], ink: map(ink, (v, i) => kept.v[i] ? clamp((v / main.ink - .25) / .55, 0, 1) : 0),
-    labels: map(labels, (l, i) => l || near.v[i] * kept.v[i], Int32Array)};
+  const held = map(ink, (v, i) => kept.v[i] ? clamp((v / main.ink - .25) / .55, 0, 1) : 0);
+  if (sure <= (main.edge ? .25 : .06)) digits = [];
+  else if (!onAllSides(held, gray, apartBy)) { sure = 0; digits = []; }
+  return {sure, digits, ink: held, labels: map(labels, (l, i) => l || near.v[i] * kept.v[i], Int32Array)};
 }
 
 // The same for ink that is darker or lighter, whichever stands out more.

@@ -68,6 +68,13 @@ test('pictures without a digit say why', () => {
   assert.match(p.findDigits(rgba(plane(50, 50, () => .5))).error, /the same brightness/);
   assert.match(p.findDigits(rgba(plane(200, 200, () => .8 + .05 * random()))).error, /specks|brightness/);
   assert.match(p.findDigits(rgba(plane(200, 200, (y, x) => y < 6 || x < 9 ? .95 : .1))).error, /No digit found/);
+  const from = (y, x, n) => y >= n && y < 200 - n && x >= n && x < 200 - n;
+  assert.match(p.findDigits(rgba(plane(200, 200, (y, x) => from(y, x, 2) && !from(y, x, 50) ? .1 : .95))).error, /fills most of the picture. Leave a margin/);
+});
+
+test('the rim of a blot is no digit', () => {
+  for (const blot of [(y, x) => Math.hypot(y - 150, x - 200) < 60, (y, x) => Math.max(Math.abs(y - 150), Math.abs(x - 200)) < 45])
+    for (const ink of [.1, .5]) assert.match(p.findDigits(rgba(plane(300, 400, (y, x) => blot(y, x) ? ink : .9))).error, /No digit found/);
 });
 
 test('a large picture is made smaller, and its box is in its own pixels', () => {

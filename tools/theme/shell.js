@@ -85,8 +85,8 @@ for (const button of $$('.code-copy-button')) button.addEventListener('click', a
 
 // ---- search
 const box = $('#quarto-search'), field = $('input', box), results = $('.search-results', box);
-let index = null, active = -1;
-const load = async () => { index = index || await fetch('search.json').then(r => r.json()).catch(() => []); };
+let loading = null, active = -1;
+const load = () => loading = loading || fetch('search.json').then(r => r.json()).catch(() => { loading = null; return []; });
 const line = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
 function excerpt(text, query) {
   const words = fold(query).split(' ').filter(w => !EMPTY.has(w)), at = Math.max(0, text.toLowerCase().indexOf(words[0] || '') - 50), small = document.createElement('small');
@@ -96,9 +96,8 @@ function excerpt(text, query) {
   return small;
 }
 async function run() {
-  const query = field.value.trim();
+  const index = await load(), query = field.value.trim();  // what stands there now, however long the index took
   if (query.length < 2) { results.hidden = true; return; }
-  await load();
   const found = search(index, query);
   active = -1;
   results.replaceChildren(...found.map(e => {
