@@ -255,7 +255,8 @@ def check_images(x: Any, # N×C×H×W: bytes, truth values or floats
     x = check_tensor(x, name, wanted)
     if floats and x.dtype not in _FLOATS: raise TypeError(f"{name} are of type {_kind(x)}; expected floats, as a model takes them (uint8 images: x.float() / 255).")
     if x.dtype not in (torch.uint8, torch.bool, *_FLOATS): raise TypeError(f"{name} are of type {_kind(x)}; expected {wanted}.")
-    if n_dims and x.ndim != n_dims: raise ValueError(f"{name} have the shape {tuple(x.shape)}; expected {'N×C×H×W' if n_dims == 4 else f'{n_dims} dimensions'}.")
+    dims = "N×C×H×W" if n_dims == 4 else f"{n_dims} dimensions"
+    if n_dims and x.ndim != n_dims: raise ValueError(f"{name} have the shape {tuple(x.shape)}; expected {dims}.")
     if least and (len(x) < least or not x.numel()): raise ValueError(f"{name} have the shape {tuple(x.shape)}; expected at least {least}, with pixels.")
     if x.is_floating_point() and not x.isfinite().all(): raise ValueError(f"{name} hold NaN or infinite values; expected finite pixels.")
     return check_scale(x, name)
@@ -287,7 +288,8 @@ def check_targets(y: Any, # N whole numbers, 0 or more
     wanted = "a whole number for each image"
     y = check_tensor(y, name, wanted)
     if y.ndim != 1 or y.dtype not in _WHOLE:
-        raise ValueError(f"{name} are {_kind(y)} {tuple(y.shape)}; expected {wanted}.{' Of logits or probabilities, take argmax(1).' if y.ndim == 2 else ''}")
+        hint = " Of logits or probabilities, take argmax(1)." if y.ndim == 2 else ""
+        raise ValueError(f"{name} are {_kind(y)} {tuple(y.shape)}; expected {wanted}.{hint}")
     if n is not None and len(y) != n: raise ValueError(f"{n:,} images but {len(y):,} targets; expected one target for each image.")
     y = y.long()
     if len(y) and y.min() < 0: raise ValueError(f"a target is {y.min()}; expected classes, 0 or more.")

@@ -122,7 +122,8 @@ class Trial:
 # %% ../nbs/37_exercises.ipynb #f6fa5db8
 def _page(exercise, number, note):
     "The exercise as HTML, with a field for the answer where Python is not needed to judge it"
-    head = f"<p>{html.escape(exercise.asks[0].upper() + exercise.asks[1:], quote=False)}.</p>"
+    asks = html.escape(exercise.asks[0].upper() + exercise.asks[1:], quote=False)
+    head = f"<p>{asks}.</p>"
     note = f"<details><summary>What we found</summary><pre>{html.escape(str(note))}</pre></details>" if note else ""
     if isinstance(exercise, Trial):
         return f'<div class="mcx">{head}<p>Where Python runs, <code>check({number}, …)</code> tries it.</p>{note}</div>'

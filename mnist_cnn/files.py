@@ -182,7 +182,8 @@ def locked(path: str | os.PathLike, # file to write
            wait: float = 0): # seconds to wait for others; −1: as long as it takes
     "In this block no other process of this machine and user is in such a block for the same file; an `OSError` if one stays in it"
     from filelock import FileLock, Timeout
-    lock = _locks() / f"{hashlib.sha256(os.path.realpath(as_path(path)).encode(errors='surrogateescape')).hexdigest()[:16]}.lock"
+    place = os.path.realpath(as_path(path)).encode(errors="surrogateescape")
+    lock = _locks() / f"{hashlib.sha256(place).hexdigest()[:16]}.lock"
     held = FileLock(lock)
     try: held.acquire(timeout=wait)
     except Timeout:

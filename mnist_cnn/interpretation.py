@@ -179,7 +179,8 @@ def grad_cam(model: nn.Module, # gives logits N×classes
         x, classes = _checked(model, x, targets)
         logits, maps = _output_of(model, x.requires_grad_(), layer)
         if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
-            raise ValueError(f"the layer {layer!r} makes {tuple(maps.shape[1:]) if isinstance(maps, torch.Tensor) else type(maps).__name__} for an image; expected maps C×H×W, as a convolution makes them.")
+            made = tuple(maps.shape[1:]) if isinstance(maps, torch.Tensor) else type(maps).__name__
+            raise ValueError(f"the layer {layer!r} makes {made} for an image; expected maps C×H×W, as a convolution makes them.")
         grads = _slope(model, logits, classes, maps)
         cam = F.relu((grads.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True)).detach()
         return check_finite(F.interpolate(cam, x.shape[-2:], mode="bilinear", align_corners=False), model)

@@ -222,7 +222,8 @@ class SpeedRun:
         first, *others = self.runs
         apart = others and "gpu" in self.made_with  # there the first run also loads libraries, makes kernels and records the step
         once = f"the first {first.seconds:.3f} s, of which {first.compile_seconds:.3f} s for making kernels, the others " if apart else ""
-        return (f"test accuracy {accuracy}%, {once}{spread([r.seconds for r in (others if apart else self.runs)], '.3f')} s "
+        seconds = spread([r.seconds for r in (others if apart else self.runs)], ".3f")
+        return (f"test accuracy {accuracy}%, {once}{seconds} s "
                 f"(n = {len(self.runs)}, by {first.way}; {with_what})")
     def _repr_markdown_(self):
         rows = [f"| {r.seed} | {r.accuracy:.2%} | {r.seconds:.3f} |" for r in self.runs]

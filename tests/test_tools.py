@@ -257,12 +257,8 @@ def test_finish(tmp_path):
         assert not (tmp_path/'sitemap.xml').exists()  # it has no address
 
 
-# an f-string's expression in each of these cells is longer than a line, and may not be broken before Python 3.12
-LONG_EXPRESSIONS = {'07_generalization c9dd7acb', '09_interpretation cc375606', '20_speed 9ba5244e', '30_files 0d7b75ad', '37_exercises f6fa5db8', '39_checks e4168136'}
-
-
 def test_wrapped():
-    "Long lines are broken as a person would, into the same code; none is left but where Python has no place to break it."
+    "Long lines are broken as a person would, into the same code; none is left."
     from tools.wrap import WIDTH, meaning, wrapped
     assert wrapped('if a: f(x)  # ' + 'why ' * 20) == '\n'.join(['# ' + ('why ' * 19).strip(), '# why', 'if a: f(x)'])
     assert wrapped('for batch, targets in batches: model.step(batch, targets, learning_rate=rate, momentum=m)') == (
@@ -270,7 +266,7 @@ def test_wrapped():
     assert wrapped('found = measure(the_first_argument, the_second_argument, the_third_argument, the_last_one)') == (
         'found = measure(the_first_argument, the_second_argument, the_third_argument,\n                the_last_one)')
     assert wrapped('def f(:') == 'def f(:' and wrapped('%%time\n' + 'x' * 99) == '%%time\n' + 'x' * 99
-    long = left = 0
+    long = 0
     for f in ROOT.glob('nbs/[!_]*.ipynb'):
         for c in json.loads(f.read_text(encoding='utf-8'))['cells']:
             code, name = ''.join(c['source']), f'{f.stem} {c["id"]}'
@@ -279,9 +275,9 @@ def test_wrapped():
             assert wrapped(new) == new, name
             assert meaning(new) == meaning(code), name
             over = [l for l in new.splitlines() if len(l) > WIDTH and not l.startswith('#|')]
-            assert not over or name in LONG_EXPRESSIONS and len(over) == 1 and re.match(r' +(/ )?f"\{[^"]+\}[^{}]{0,9}"', over[0]), f'{name}: {over}'
-            long, left = long + sum(len(l) > WIDTH for l in code.splitlines()), left + len(over)
-    assert long > 1000 and left <= len(LONG_EXPRESSIONS)
+            assert not over, f'{name}: {over}'
+            long += sum(len(l) > WIDTH for l in code.splitlines())
+    assert long > 1000
 
 
 TEXTS = """

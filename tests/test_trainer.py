@@ -191,8 +191,8 @@ class Policy(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
     def do_GET(self):
         answer = getattr(self.server, 'answers', None)  # to the next who asks for the digits
-        if not (answer and 'digits' in self.path): return super().do_GET()
-        answer.pop()(self)
+        if answer and 'digits' in self.path: answer.pop()(self)
+        else: super().do_GET()
     def do_POST(self):
         self.server.heard[self.path[1:]] = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
         self.send_response(204)
