@@ -154,7 +154,7 @@ def test_study_goes_on_where_it_stopped(root, tmp_path):
     text = file.read_text()
     file.write_text(text.replace('"n_epochs": 6', '"n_epochs": 7'))
     done = command(*args, 2)
-    assert done.returncode == 1 and "another recipe" in done.stderr
+    assert done.returncode == 1 and "different recipe" in done.stderr
 
 
 def test_bench_on_a_gpu_measures_other_things(monkeypatch, tmp_path):
@@ -199,4 +199,4 @@ def test_spoilt_weights_are_refused(tmp_path):
     held = bytearray((tmp_path / "SimpleCNN.safetensors").read_bytes())
     held[-1] ^= 1
     (tmp_path / "SimpleCNN.safetensors").write_bytes(held)
-    with pytest.raises(ValueError, match="not the file that was made"): model._with_weights(model.SimpleCNN(), "SimpleCNN", tmp_path)
+    with pytest.raises(ValueError, match="truncated or has been changed"): model._with_weights(model.SimpleCNN(), "SimpleCNN", tmp_path)
