@@ -282,7 +282,7 @@ def _digits(regions):
     return [f for f in sorted(found, key=lambda r: -r.mass) if f is main or (f.bottom - f.top) >= 0.5 * (main.bottom - main.top) and f.mass >= 0.15 * main.mass]
 
 def _most(digits, regions):
-    "The digits if they hold most of the ink; none if more of it lies in pieces around them, as that of a broken line does"
+    "The digits if they hold most of the ink; none if more of it is in pieces around them, as in a broken line"
     if not digits: return []
     size, mass = max(d.size for d in digits), sum(d.mass for d in digits)
     return digits if mass > 0.5 * sum(r.mass for r in regions if not r.edge and r.size <= size) else []
