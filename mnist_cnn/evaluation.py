@@ -32,7 +32,7 @@ def accuracy(model: nn.Module, # gives logits N×classes
 # %% ../nbs/06_evaluation.ipynb #af0baf2a
 def predict(model: nn.Module, # gives logits N×classes
             x: torch.Tensor | Batches, # images, uint8 or float N×C×H×W, or `Batches` (with their normalization)
-            bs: int = 256): # images at once
+            bs: int = 256): # images at once, where no kernels serve the model
     "Probabilities of the classes, N×classes, on the cpu"
     device = device_of(model)
     if not isinstance(x, Batches): x = Batches(x := check_images(x), torch.zeros(len(x), dtype=torch.long))
@@ -207,7 +207,10 @@ def robustness(models: Sequence[nn.Module], # each gives logits N×classes
     models, amounts = [check_model(m, data=True) for m in check_items("models", models, "networks")], check_items("amounts", amounts, "numbers")
     x, targets, _ = check_images(x), check_targets(targets), check_function("distort", distort, "rotated")
     if not len(models) or not len(amounts): raise ValueError(f"{len(models)} models and {len(amounts)} amounts; expected at least one of each.")
-    images = [check_images(distort(x, a)) for a in amounts]
+    images = [check_images(distort(x, a), least=1) for a in amounts]
+    for i in images: check_targets(targets, len(i))
     if len({(i.shape, i.dtype) for i in images}) == 1: images = [torch.cat(images)]  # answered at once
-    def right(m, x): return (predict(m, x).argmax(1).view(-1, len(targets)) == targets.cpu()).double().mean(1)
+    def right(m, x):
+        probs, y = check_scored(predict(m, x), targets.repeat(len(x) // len(targets)))
+        return (probs.argmax(1) == y).view(-1, len(targets)).double().mean(1)
     return np.array([torch.cat([right(m, i) for i in images]).numpy() for m in models])

@@ -100,7 +100,9 @@ def test_what_is_not_distorted(distort):
 @pytest.mark.parametrize("call, why", [
     (lambda: rotated(X, "9"), "degrees is '9'"), (lambda: scaled(X, 1e-300), "factor is 1e-300"), (lambda: scaled(X, 0), "factor is 0"), (lambda: blurred(X, 1e9), "sigma is"), (lambda: noisy(X, 10**400), "sd is"), (lambda: covered(X, X), "side is"),
     (lambda: shifted(X, None), "right is None"), (lambda: robustness([MODEL], X, T, 3, [1]), "distort is 3"), (lambda: robustness([3], X, T, shifted, [1]), "not a model"), (lambda: robustness(MODEL, X, T, shifted, [1]), "models is"),
-    (lambda: robustness([MODEL], X, T, shifted, 1), "amounts is 1"), (lambda: robustness([MODEL], X, T, lambda x, a: None, [1]), "the images are None")])
+    (lambda: robustness([MODEL], X, T, shifted, 1), "amounts is 1"), (lambda: robustness([MODEL], X, T, lambda x, a: None, [1]), "the images are None"),
+    (lambda: robustness([MODEL], torch.cat([X, X]), T, shifted, [0]), "expected one target for each image"), (lambda: robustness([MODEL], X, T, lambda x, a: torch.cat([x, x]), [0, 1]), "expected one target for each image"),
+    (lambda: robustness([MODEL], X, torch.full_like(T, 99), shifted, [0]), "a target is 99"), (lambda: robustness([MODEL], X[:0], T[:0], shifted, [0]), "at least 1")])
 def test_amounts(call, why):
     with pytest.raises((TypeError, ValueError), match=why): call()
 
